@@ -1,0 +1,76 @@
+"""The one module that owns durability: a file is there whole, or not at all, also after a power cut.
+
+The order is always the same: temporary name in the same folder, write, fsync, rename, fsync of the folder. On Windows a
+folder cannot be opened for fsync; NTFS journals the rename, and the step is left out there.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+PRIVATE_MODE: Final = 0o600
+TEMPORARY_SUFFIX: Final = ".part"
+
+
+def fsync_file(descriptor: int) -> None:
+    """Return when the file's octets are on the disk. Raises `OSError` when the disk says no."""
+    os.fsync(descriptor)
+
+
+def fsync_directory(folder: Path) -> None:
+    """Return when the folder's entries (names, renames, removals) are on the disk."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_directory(folder: Path, mode: int = 0o755) -> None:
+    """Create the folder and its parents durably; existing ones are left as they are."""
+    missing = []
+    current = folder
+    while not current.exists():
+        missing.append(current)
+        current = current.parent
+    for path in reversed(missing):
+        path.mkdir(mode=mode, exist_ok=True)
+        fsync_directory(path.parent)
+
+
+def publish(temporary: Path, final: Path) -> None:
+    """Give a finished, already fsynced file or folder its final name, durably. An existing file is replaced."""
+    temporary.replace(final)
+    fsync_directory(final.parent)
+
+
+def write_file(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Write a whole file durably and atomically; readers see the old octets or the new ones.
+
+    Raises:
+        OSError: the disk is full or broken; the old file is untouched and no temporary file stays.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
+    try:
+        try:
+            write_all(descriptor, data)
+            fsync_file(descriptor)
+        finally:
+            os.close(descriptor)
+        publish(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_all(descriptor: int, data: bytes | memoryview) -> None:
+    """Write every octet; a short write goes on where it stopped."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
