@@ -83,7 +83,7 @@ def _kind(
     return kind
 
 
-# message: what arrived cannot be read
+# --- message branch, what arrived cannot be read
 NOT_XML = _kind(
     "message.not-xml",
     "Nội dung gửi đến không phải XML hợp lệ. Kiểm tra lại phần mềm tạo gói tin.",
@@ -102,6 +102,9 @@ TOO_DEEP = _kind(
 TOO_LARGE = _kind(
     "message.too-large", "Phần thông tin của gói tin vượt quá kích thước cho phép.", http=413, report="M.SendDocument"
 )
+MESSAGE_TRUNCATED = _kind(
+    "message.truncated", "Gói tin bị cắt ngang, chưa đủ nội dung. Gửi lại toàn bộ gói tin.", report="M.SendDocument"
+)
 UNKNOWN_FORMAT = _kind(
     "message.unknown-format",
     "Không nhận ra định dạng gói tin. Hệ thống nhận edXML theo QCVN 102:2016 và CV 2803.",
@@ -111,7 +114,12 @@ NOT_SOAP = _kind("message.not-soap", "Yêu cầu không phải phong bì SOAP 1.
 UNKNOWN_OPERATION = _kind(
     "message.unknown-operation", "Không có thao tác được yêu cầu. Xem WSDL tại địa chỉ ?wsdl.", report="M.SendDocument"
 )
-# mime: the multipart/related around it
+MUST_UNDERSTAND = _kind(
+    "message.must-understand",
+    "Phong bì SOAP có phần đầu bắt buộc hiểu ({element}) mà hệ thống không hỗ trợ.",
+    report="M.SendDocument",
+)
+# --- mime branch, the multipart/related around it
 MIME_MALFORMED = _kind("mime.malformed", "Khối multipart/related sai cấu trúc.", report="R.AttachmentName")
 MIME_TRUNCATED = _kind(
     "mime.truncated", "Dữ liệu gửi đến bị cắt ngang. Gửi lại toàn bộ gói tin.", report="R.AttachmentName"
@@ -131,7 +139,7 @@ MIME_HEADERS_TOO_LARGE = _kind(
 MIME_ROOT_NOT_FIRST = _kind(
     "mime.root-not-first", "Phần phong bì phải đứng trước các tệp đính kèm.", report="R.AttachmentName"
 )
-# element: a required or malformed element
+# --- element branch, a required or malformed element
 ELEMENT_MISSING = _kind("element.missing", "Thiếu trường bắt buộc {element}. Bổ sung rồi gửi lại.")
 ELEMENT_EMPTY = _kind("element.empty", "Trường {element} để trống. Điền giá trị rồi gửi lại.")
 ELEMENT_RANGE = _kind("element.range", "Giá trị của {element} nằm ngoài phạm vi cho phép.")
@@ -148,14 +156,14 @@ DATE_IN_FUTURE = _kind(
     "Ngày ban hành ở tương lai. Kiểm tra lại ngày và đồng hồ máy.",
     report="M.MessageHeader.PromulgationDate",
 )
-# text: encoding of Vietnamese text
+# --- text branch, encoding of Vietnamese text
 NOT_NFC = _kind(
     "text.not-nfc", "Trường {element} không theo TCVN 6909:2001 (Unicode dựng sẵn). Chuyển mã trước khi ký."
 )
 UNDECODABLE_TEXT = _kind(
     "text.undecodable", "Không xác định được bảng mã của {element}. Chọn cách đọc đúng rồi gửi lại."
 )
-# attachment: manifest and parts disagree
+# --- attachment branch, manifest and parts disagree
 ATTACHMENT_MISSING = _kind(
     "attachment.missing", "Thiếu tệp đính kèm được khai trong danh mục ({element}).", report="R.AttachmentName"
 )
@@ -173,7 +181,7 @@ ATTACHMENT_DAMAGED = _kind(
     "Tệp đính kèm {element} bị hỏng khi mã hóa. Gửi lại từ bản gốc.",
     report="M.Attachment-Encoding",
 )
-# seal: signature or certificate
+# --- seal branch, signature or certificate
 SEAL_MISSING = _kind(
     "seal.missing", "Gói tin chưa được ký số. Cơ quan này bắt buộc ký.", http=403, report="CheckSignature"
 )
@@ -208,7 +216,7 @@ SEAL_REVOKED = _kind(
 SEAL_OTHER_AGENCY = _kind(
     "seal.other-agency", "Chứng thư số không thuộc cơ quan gửi.", http=403, report="CheckSignature"
 )
-# caller: who speaks, and whether they may
+# --- caller branch, who speaks, and whether they may
 UNAUTHENTICATED = _kind(
     "caller.unauthenticated",
     "Chưa xác thực được cơ quan gọi. Kiểm tra chứng thư số hoặc mã truy cập.",
@@ -250,7 +258,7 @@ NOT_THE_SENDER = _kind(
 FORBIDDEN = _kind(
     "caller.forbidden", "Cơ quan không có quyền thực hiện thao tác này.", http=403, report="CheckPermission", axis="15"
 )
-# recipient: whom it is for
+# --- recipient branch, whom it is for
 RECIPIENT_UNKNOWN = _kind(
     "recipient.unknown",
     "Nơi nhận {element} chưa đăng ký trên trục liên thông.",
@@ -266,7 +274,7 @@ RECIPIENT_FOREIGN = _kind(
     report="MessageHeader.To.OrganId",
     axis="18",
 )
-# document: identity, ownership, lifecycle
+# --- document branch, identity, ownership, lifecycle
 DOCUMENT_CONFLICT = _kind(
     "document.conflict",
     "Mã định danh văn bản đã được dùng cho nội dung khác. Không gửi đè; dùng cập nhật hoặc thay thế.",
@@ -285,14 +293,14 @@ STATUS_NOT_YOURS = _kind(
     http=403,
     report="M.UpdateStatusDoc",
 )
-# secrecy: state-secret marks
+# --- secrecy branch, state-secret marks
 SECRET_MARK = _kind(
     "secrecy.refused",
     "Văn bản có dấu hiệu bí mật nhà nước: không được gửi qua hệ thống này (Điều 4.2a). Không có nội dung nào được lưu lại.",
     http=403,
     report="CheckPermission",
 )
-# enrolment: one-time codes and requests
+# --- enrolment branch, one-time codes and requests
 ENROLMENT_CODE = _kind(
     "enrolment.code",
     "Mã tham gia không đúng, đã dùng hoặc đã hết hạn. Xin mã mới ở Trung tâm tích hợp dữ liệu.",
@@ -301,11 +309,11 @@ ENROLMENT_CODE = _kind(
 ENROLMENT_REQUEST = _kind(
     "enrolment.request", "Yêu cầu cấp chứng thư không hợp lệ (khóa yếu hoặc chữ ký sai).", http=400
 )
-# proof: a receipt, proof or checkpoint fails
+# --- proof branch, a receipt, proof or checkpoint fails
 PROOF_INVALID = _kind(
     "proof.invalid", "Giấy biên nhận không kiểm chứng được: {element}.", fault=Fault.RECEIVER, http=502
 )
-# server: this machine cannot do it now
+# --- server branch, this machine cannot do it now
 BUSY = _kind(
     "server.busy",
     "Trục đang quá tải. Hệ thống sẽ tự gửi lại.",
@@ -348,6 +356,15 @@ UNREACHABLE = _kind(
     fault=Fault.RECEIVER,
     temporary=True,
     http=503,
+    report="M.SendDocument",
+    axis="20",
+)
+BAD_ANSWER = _kind(
+    "server.bad-answer",
+    "Máy chủ trả lời không đúng giao thức. Hệ thống sẽ tự gửi lại; nếu kéo dài, liên hệ quản trị.",
+    fault=Fault.RECEIVER,
+    temporary=True,
+    http=502,
     report="M.SendDocument",
     axis="20",
 )
