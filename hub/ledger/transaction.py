@@ -1,0 +1,199 @@
+"""What a work may read and write inside one batch. Every write is part of the batch's one commit."""
+
+from __future__ import annotations
+
+import msgspec
+
+from hub.ledger import statements as sql
+from hub.ledger.records import Agency, DeliveryRow, DeliveryState, Placement, Stored, StoredAttachment
+from protocol import merkle, receipts
+from runtime.database import Connection
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_manifest = msgspec.msgpack.Decoder(tuple[StoredAttachment, ...]).decode
+
+
+def read_stored(row: tuple[object, ...]) -> Stored:
+    """A `messages` row as a record."""
+    *plain, segment, position, length, manifest = row
+    names = Stored.__struct_fields__[: len(plain)]
+    placement = None if segment is None else Placement(segment, position, length)  # type: ignore[arg-type] # STRICT table
+    attachments = _decode_manifest(manifest) if manifest else ()  # type: ignore[arg-type] # STRICT table
+    return Stored(**dict(zip(names, plain, strict=True)), envelope=placement, manifest=attachments)  # type: ignore[arg-type] # STRICT table
+
+
+class Transaction:
+    """One batch in the making. `now` is milliseconds UTC; numbers and leaf indexes are final once it commits."""
+
+    def __init__(self, connection: Connection, *, now: int, next_number: int, size: int) -> None:
+        self._connection = connection
+        self.now = now
+        self.next_number = next_number
+        self._size = size
+        self.hashes: list[bytes] = []
+        self._events: list[tuple[int, str, int, int | None, str, bytes]] = []
+        self.changed = False
+
+    def event(self, leaf: receipts.Leaf, *, message: int | None, agency: str) -> int:
+        """Add an event to the evidence log; returns its index."""
+        data = receipts.encode_leaf(leaf)
+        index = self._size + len(self.hashes)
+        self.hashes.append(merkle.leaf_hash(data))
+        self._events.append((index, leaf.type, self.now, message, agency, data))
+        self.changed = True
+        return index
+
+    @property
+    def leaves(self) -> list[bytes]:
+        """The encoded events of this batch, in order."""
+        return [event[5] for event in self._events]
+
+    def write_events(self) -> None:
+        """Write the events that were added (once, at the end of the batch)."""
+        self._connection.executemany(sql.INSERT_EVENT, self._events)
+
+    def find_identity(self, identity: bytes) -> tuple[int, bytes, int, str] | None:
+        """(number, digest, leaf, document id) of the message with this identity."""
+        row: tuple[int, bytes, int, str] | None = self._connection.execute(sql.FIND_IDENTITY, (identity,)).fetchone()
+        return row
+
+    def find_message(self, number: int) -> Stored | None:
+        """A message by number."""
+        row = self._connection.execute(sql.FIND_MESSAGE, (number,)).fetchone()
+        return None if row is None else read_stored(row)
+
+    def add_message(self, message: Stored, identity: bytes | None) -> None:
+        """Store a message under the next number; the caller used `next_number`."""
+        place = message.envelope
+        self._connection.execute(
+            sql.INSERT_MESSAGE,
+            (
+                message.number,
+                message.kind,
+                message.sender,
+                message.document_id,
+                identity,
+                message.digest,
+                message.doc_type,
+                message.status,
+                message.concerns,
+                message.addressee,
+                message.priority,
+                message.size,
+                message.accepted_at,
+                message.basis,
+                message.leaf,
+                None if place is None else place.segment,
+                None if place is None else place.position,
+                None if place is None else place.length,
+                _encode(message.manifest) if message.manifest else None,
+            ),
+        )
+        self.next_number = message.number + 1
+        self.changed = True
+
+    def add_payload(self, sha256: bytes, place: Placement) -> None:
+        """Remember where a payload lies."""
+        self._connection.execute(sql.INSERT_PAYLOAD, (sha256, place.segment, place.position, place.length))
+        self.changed = True
+
+    def add_delivery(self, message: int, recipient: str, priority: int, handling: str = "") -> None:
+        """Put a message into a mailbox."""
+        self._connection.execute(sql.INSERT_DELIVERY, (message, recipient, priority, handling))
+        self.changed = True
+
+    def find_delivery(self, message: int, recipient: str) -> DeliveryRow | None:
+        """A message at a recipient."""
+        row = self._connection.execute(sql.FIND_DELIVERY, (message, recipient)).fetchone()
+        return None if row is None else read_delivery(row)
+
+    def recipients(self, message: int) -> list[DeliveryRow]:
+        """A message at all its recipients."""
+        return [read_delivery(row) for row in self._connection.execute(sql.RECIPIENTS, (message,))]
+
+    def settle(self, row: DeliveryRow, state: DeliveryState, handling: str) -> bool:
+        """Move a delivery out of its state; False when somebody else already had."""
+        cursor = self._connection.execute(
+            sql.SETTLE_DELIVERY, (state, self.now, handling, row.message, row.recipient, row.state)
+        )
+        self.changed = True
+        return bool(cursor.rowcount)
+
+    def set_handling(self, row: DeliveryRow, handling: str) -> None:
+        """Record a lifecycle move."""
+        self._connection.execute(sql.SET_HANDLING, (handling, row.message, row.recipient))
+        self.changed = True
+
+    def postpone(self, row: DeliveryRow, next_attempt: int, error: str, *, dead: bool) -> None:
+        """The endpoint did not take it: try at `next_attempt`, or give it to a person."""
+        state = "dead" if dead else "waiting"
+        self._connection.execute(sql.POSTPONE, (next_attempt, error, state, row.message, row.recipient))
+        self.changed = True
+
+    def release(self, message: int, recipient: str) -> bool:
+        """Put a dead delivery back into its mailbox; False when it is not dead."""
+        self.changed = True
+        return bool(self._connection.execute(sql.RELEASE, (message, recipient)).rowcount)
+
+    def put_agency(self, agency: Agency) -> None:
+        """Write an agency and its aliases."""
+        self._connection.execute(
+            sql.PUT_AGENCY,
+            (
+                agency.code,
+                agency.name,
+                agency.kind,
+                agency.state,
+                agency.domain,
+                int(agency.seal_required),
+                agency.token_hash,
+                agency.endpoint,
+                agency.endpoint_token,
+                agency.valid_from,
+                agency.valid_to,
+            ),
+        )
+        for alias in agency.aliases:
+            self._connection.execute(sql.PUT_ALIAS, (alias, agency.code))
+        self.changed = True
+
+    def put_certificate(self, fingerprint: bytes, agency: str, serial: str, not_after: int) -> None:
+        """Remember that this certificate speaks for the agency."""
+        self._connection.execute(sql.PUT_CERTIFICATE, (fingerprint, agency, serial, not_after, self.now))
+        self.changed = True
+
+    def put_invitation(self, code_hash: bytes, agency: str, expires_at: int) -> None:
+        """A one-time code (its hash) for this agency."""
+        self._connection.execute(sql.PUT_INVITATION, (code_hash, agency, expires_at))
+        self.changed = True
+
+    def find_invitation(self, code_hash: bytes) -> tuple[str, int, int | None] | None:
+        """(agency, expires at, used at) of a one-time code."""
+        row: tuple[str, int, int | None] | None = self._connection.execute(
+            sql.FIND_INVITATION, (code_hash,)
+        ).fetchone()
+        return row
+
+    def use_invitation(self, code_hash: bytes) -> bool:
+        """Use up a one-time code; False when it was used before."""
+        self.changed = True
+        return bool(self._connection.execute(sql.USE_INVITATION, (self.now, code_hash)).rowcount)
+
+
+def read_delivery(row: tuple[object, ...]) -> DeliveryRow:
+    """A `deliveries` row as a record."""
+    return DeliveryRow(**dict(zip(DeliveryRow.__struct_fields__, row, strict=True)))  # type: ignore[arg-type] # STRICT table
+
+
+def read_agencies(connection: Connection) -> list[Agency]:
+    """Every agency with its aliases."""
+    aliases: dict[str, list[str]] = {}
+    for alias, code in connection.execute(sql.ALIASES):
+        aliases.setdefault(code, []).append(alias)
+    return [
+        Agency(
+            **dict(zip(Agency.__struct_fields__, row, strict=False)) | {"seal_required": bool(row[5])},
+            aliases=tuple(aliases.get(row[0], ())),
+        )
+        for row in connection.execute(sql.AGENCIES)
+    ]

@@ -1,0 +1,1 @@
+"""Payloads: attachments and sealed envelopes, content-addressed, durable before anything refers to them."""

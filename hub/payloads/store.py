@@ -1,0 +1,149 @@
+"""The payload store of one hub: small payloads in segments, large ones in files of their own, uploads that resume.
+
+A large payload is received into a temporary file while it is hashed, fsynced, and linked under its digest before the
+batch that refers to it commits; files that nothing refers to are removed at start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import Final
+
+from hub.ledger.records import Placement
+from hub.payloads.segments import Segments
+from runtime import durable
+
+SMALL: Final = 256 << 10
+"""Payloads up to this many octets live in segments."""
+CHUNK: Final = 256 << 10
+"""Octets read or written at a time."""
+LARGE: Final = 0
+"""Segment number that means: a file of its own."""
+
+
+class Receiving:
+    """A large payload on its way in: hashed while it is written. Use from one task; disk work leaves the loop."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        self._hash = hashlib.sha256()
+        self._pending: list[bytes] = []
+        self._held = 0
+        self.size = 0
+
+    async def write(self, data: bytes) -> None:
+        """Take octets; returns at once until a megabyte is held. Raises `OSError` (disk full)."""
+        self._pending.append(data)
+        self._held += len(data)
+        self.size += len(data)
+        if self._held >= 4 * CHUNK:
+            await self._flush()
+
+    async def finish(self) -> bytes:
+        """Return the SHA-256 when every octet is on the disk."""
+        await self._flush()
+        await asyncio.to_thread(durable.fsync_file, self._file)
+        os.close(self._file)
+        self._file = -1
+        return self._hash.digest()
+
+    @property
+    def path(self) -> Path:
+        """The temporary file."""
+        return self._path
+
+    def discard(self) -> None:
+        """Leave nothing behind; may be called at any time, also twice."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+        self._path.unlink(missing_ok=True)
+
+    async def _flush(self) -> None:
+        held, self._pending, self._held = self._pending, [], 0
+        if held:
+            await asyncio.to_thread(self._write_out, held)
+
+    def _write_out(self, held: list[bytes]) -> None:
+        for data in held:
+            self._hash.update(data)
+            durable.write_all(self._file, data)
+
+
+class PayloadStore:
+    """Everything below one folder: `segments/`, `large/`, `receiving/`, `uploads/`."""
+
+    def __init__(self, folder: Path, committed: Iterable[tuple[int, int]], known_large: Iterable[bytes]) -> None:
+        self._large = folder / "large"
+        self._receiving = folder / "receiving"
+        self._uploads = folder / "uploads"
+        for path in (self._large, self._receiving, self._uploads):
+            durable.make_directory(path)
+        self.segments = Segments(folder / "segments", committed)
+        self._counter = 0
+        self._remove_strays(set(known_large))
+
+    def receive(self) -> Receiving:
+        """A place for a payload of unknown size. Raises `OSError`."""
+        self._counter += 1
+        return Receiving(self._receiving / f"{os.getpid()}-{self._counter}{durable.TEMPORARY_SUFFIX}")
+
+    def keep_large(self, source: Path, sha256: bytes, size: int) -> Placement:
+        """Give a finished file its place under its digest; the source stays until `forget`."""
+        final = self._large_path(sha256)
+        if not final.exists():
+            durable.make_directory(final.parent)
+            os.link(source, final)
+            durable.fsync_directory(final.parent)
+        return Placement(LARGE, 0, size)
+
+    def upload_path(self, agency: str, sha256: bytes) -> Path:
+        """Where this agency's resumable upload lies; complete ones have no suffix."""
+        return self._uploads / f"{agency}-{sha256.hex()}"
+
+    def read_small(self, place: Placement) -> bytes | None:
+        """A small payload from the page cache, or None when the disk must be asked (`read` does)."""
+        return self.segments.read_cached(place)
+
+    async def read(self, place: Placement) -> bytes:
+        """A small payload, off the loop if the disk must be asked."""
+        cached = self.segments.read_cached(place)
+        return cached if cached is not None else await asyncio.to_thread(self.segments.read, place)
+
+    async def chunks(self, place: Placement, sha256: bytes) -> AsyncIterator[bytes]:
+        """The octets of any payload, in order."""
+        if place.segment != LARGE:
+            yield await self.read(place)
+            return
+        descriptor = os.open(self._large_path(sha256), os.O_RDONLY)
+        try:
+            position = 0
+            while position < place.length:
+                data = await asyncio.to_thread(os.pread, descriptor, CHUNK, position)
+                if not data:
+                    raise OSError(f"payload {sha256.hex()} is shorter than the ledger says")
+                position += len(data)
+                yield data
+        finally:
+            os.close(descriptor)
+
+    def close(self) -> None:
+        """Close every file; may be called twice."""
+        self.segments.close()
+
+    def _large_path(self, sha256: bytes) -> Path:
+        name = sha256.hex()
+        return self._large / name[:2] / name
+
+    def _remove_strays(self, known: set[bytes]) -> None:
+        """What a stopped process left half done."""
+        for path in self._receiving.iterdir():
+            path.unlink()
+        for path in self._large.glob("??/*"):
+            if bytes.fromhex(path.name) not in known:
+                path.unlink()
