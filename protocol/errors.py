@@ -350,6 +350,15 @@ STOPPING = _kind(
     report="M.SendDocument",
     axis="20",
 )
+TRUST_STALE = _kind(
+    "server.trust-stale",
+    "Danh sách thu hồi chứng thư của máy này đã quá hạn nên chưa kiểm tra được chữ ký. Hệ thống sẽ tự gửi lại.",
+    fault=Fault.RECEIVER,
+    temporary=True,
+    http=503,
+    report="M.SendDocument",
+    axis="20",
+)
 UNREACHABLE = _kind(
     "server.unreachable",
     "Không kết nối được tới máy chủ. Hệ thống sẽ tự gửi lại.",
