@@ -9,8 +9,7 @@ from protocol.errors import MIME_MALFORMED, ExchangeError
 
 _NAME: Final = re.compile(r"[!-9;-~]+")
 _FOLD: Final = re.compile(r"\r?\n(?=[ \t])")
-_LINE_END: Final = re.compile(r"\r?\n")
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_FOREIGN: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
 
 
 def parse_headers(block: bytes) -> dict[str, str]:
@@ -23,8 +22,10 @@ def parse_headers(block: bytes) -> dict[str, str]:
         text = block.decode("utf-8")
     except UnicodeDecodeError:
         text = block.decode("latin-1")
+    if _FOREIGN.search(text):
+        raise ExchangeError(MIME_MALFORMED, element="header")
     headers: dict[str, str] = {}
-    for line in _LINE_END.split(_FOLD.sub("", text)):
+    for line in _FOLD.sub("", text).split("\n"):
         if line:
             _add(headers, line)
     return headers
@@ -33,9 +34,9 @@ def parse_headers(block: bytes) -> dict[str, str]:
 def _add(headers: dict[str, str], line: str) -> None:
     name, colon, value = line.partition(":")
     name = name.rstrip(" \t").lower()
-    if not colon or _NAME.fullmatch(name) is None or _CONTROL.search(value):
+    if not colon or _NAME.fullmatch(name) is None:
         raise ExchangeError(MIME_MALFORMED, element="header")
     if name not in headers:
-        headers[name] = value.strip(" \t")
+        headers[name] = value.strip(" \t\r")
     elif name.startswith("content-"):
         raise ExchangeError(MIME_MALFORMED, element=name)

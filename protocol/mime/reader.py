@@ -150,16 +150,20 @@ class MultipartReader:
 
     def _read_headers(self, chunk: bytes, position: int) -> int:
         """Gather the header block, from the line end of its delimiter on; the position after it, or `_MORE`."""
-        block, seen = self._block, len(self._block)
         room = self._limits.headers + 3  # with the line end before the block and the blank line after it
-        block += chunk[position : position + room - seen]
-        blank = _BLANK_LINE.search(block, max(0, seen - 2))
+        kept = self._block
+        if not kept and (blank := _BLANK_LINE.search(chunk, position, position + room)) is not None:
+            self._start_part(parse_headers(chunk[position + 1 : blank.start() + 1]))
+            return blank.end()
+        seen = len(kept)
+        kept += chunk[position : position + room - seen]
+        blank = _BLANK_LINE.search(kept, max(0, seen - 2))
         if blank is None:
-            if len(block) == room:
+            if len(kept) == room:
                 raise ExchangeError(MIME_HEADERS_TOO_LARGE)
             return _MORE
         self._block = bytearray()
-        self._start_part(parse_headers(bytes(block[1 : blank.start() + 1])))
+        self._start_part(parse_headers(bytes(kept[1 : blank.start() + 1])))
         return position + blank.end() - seen
 
     def _start_part(self, headers: Mapping[str, str]) -> None:
