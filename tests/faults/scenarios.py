@@ -1,0 +1,11 @@
+"""The scenarios by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from tests.faults.runs import Scenario
+from tests.faults.toy_scenario import ToyScenario
+
+SCENARIOS: Final[dict[str, Callable[[], Scenario]]] = {"toy": ToyScenario}

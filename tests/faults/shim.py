@@ -1,0 +1,86 @@
+"""Builds the preloaded library of the fault harness and speaks to it from inside the process under test."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from enum import IntEnum
+from pathlib import Path
+from typing import Final
+
+SOURCE: Final = Path(__file__).with_name("shim.c")
+COMPILERS: Final = ("cc", "gcc", "clang")
+
+
+class Kind(IntEnum):
+    """What a point is; the numbers stand in shim.c under the same names."""
+
+    OPEN = 1
+    WRITE = 2
+    TRUNCATE = 3
+    FSYNC = 4
+    RENAME = 5
+    UNLINK = 6
+    MKDIR = 7
+    RMDIR = 8
+    LINK = 9
+    SEND = 10
+
+
+class Action(IntEnum):
+    """What happens at the armed point; the numbers stand in shim.c under the same names."""
+
+    COUNT = 0
+    KILL_BEFORE = 1
+    KILL_AFTER = 2
+    KILL_TORN = 3
+    FAIL = 4
+    SHORT = 5
+
+
+class ShimUnavailableError(RuntimeError):
+    """The library cannot be built here; the text says what to install."""
+
+
+def build() -> Path:
+    """The shared library, compiled once per version of its source; raises ShimUnavailableError."""
+    if not sys.platform.startswith("linux") or sys.maxsize < 2**32:
+        raise ShimUnavailableError("the fault harness needs 64-bit Linux (it preloads a library)")
+    source = SOURCE.read_bytes()
+    folder = Path(tempfile.gettempdir()) / f"lienthong-faults-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    library = folder / f"shim-{hashlib.sha256(source).hexdigest()[:16]}.so"
+    if not library.exists():
+        _compile(library)
+    return library
+
+
+def _compile(library: Path) -> None:
+    compiler = next((found for name in COMPILERS if (found := shutil.which(name))), None)
+    if compiler is None:
+        raise ShimUnavailableError("the fault harness needs a C compiler: apt-get install gcc libc6-dev")
+    fresh = library.with_suffix(f".{os.getpid()}")
+    command = [compiler, "-O2", "-Wall", "-fPIC", "-shared", "-pthread", "-o", str(fresh), str(SOURCE)]
+    built = subprocess.run(command, capture_output=True, text=True, check=False)
+    if built.returncode != 0:
+        raise ShimUnavailableError(f"{' '.join(command)} failed (apt-get install gcc libc6-dev):\n{built.stderr}")
+    fresh.replace(library)
+
+
+def watch(root: Path, journal: Path) -> None:
+    """From now on every change below `root` is a point and goes to `journal`; only inside a preloaded process."""
+    library = ctypes.CDLL(None)
+    if library.faults_watch(os.fsencode(root), os.fsencode(journal)) != 0:
+        raise ShimUnavailableError(f"cannot watch {root} with journal {journal}")
+
+
+def arm(action: Action, point: int, *, error: int = 0, kinds: int = 0, repeat: int = 1) -> None:
+    """`action` at the `point`-th point of `kinds` (bit set of Kind, 0 for all) from now on, `repeat` times in a row."""
+    ctypes.CDLL(None).faults_arm(
+        ctypes.c_int(action), ctypes.c_long(point), ctypes.c_int(error), ctypes.c_uint(kinds), ctypes.c_long(repeat)
+    )

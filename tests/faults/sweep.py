@@ -1,0 +1,155 @@
+"""`make faults`: thousands of faults against hub and edge agent, and a table of what they hit and what they broke.
+
+    python -m tests.faults.sweep                          all scenarios, --runs faults each
+    python -m tests.faults.sweep hub --runs 5000 --seed 7
+    python -m tests.faults.sweep hub --fault kill_after:212:any:lost:4711:5:1    one run again, with its trace
+
+The interleaving of a program's threads is its own, so the n-th point of two runs need not be the same operation: a
+re-run strikes the same place, and `--again` repeats it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from tests.faults.plan import FAILURES, Fault, sweep
+from tests.faults.runs import Outcome, Scenario, Theatre
+from tests.faults.scenarios import SCENARIOS
+from tests.faults.shim import Kind
+
+SHOWN_VIOLATIONS = 5
+SECOND_LIFE_POINTS = 60
+
+
+@dataclass
+class Tally:
+    """What a sweep hit."""
+
+    points: Counter[Kind] = field(default_factory=Counter)
+    killed: Counter[Kind] = field(default_factory=Counter)
+    failed: Counter[Kind] = field(default_factory=Counter)
+    violations: list[Outcome] = field(default_factory=list)
+    runs: int = 0
+    missed: int = 0
+
+    def add(self, outcome: Outcome) -> None:
+        """Counts one run; a fault whose point was never reached is `missed`."""
+        self.runs += 1
+        if outcome.fired is None:
+            self.missed += 1
+        else:
+            (self.failed if outcome.fired.fired in FAILURES else self.killed)[outcome.fired.kind] += 1
+        if outcome.violation:
+            self.violations.append(outcome)
+
+    def table(self, name: str) -> str:
+        """Points by kind in the counting run, kills and failures by kind, violations."""
+        broken = Counter(outcome.fired.kind for outcome in self.violations if outcome.fired)
+        lines = [f"{name:<12} {'points':>8} {'killed':>8} {'failed':>8} {'violations':>11}"]
+        for kind in Kind:
+            row = (self.points[kind], self.killed[kind], self.failed[kind], broken[kind])
+            if any(row):
+                lines.append(f"  {kind.name.lower():<10} {row[0]:>8} {row[1]:>8} {row[2]:>8} {row[3]:>11}")
+        total = (self.points.total(), self.killed.total(), self.failed.total(), len(self.violations))
+        lines.append(f"  {'all':<10} {total[0]:>8} {total[1]:>8} {total[2]:>8} {total[3]:>11}")
+        return "\n".join([*lines, f"  {self.runs} runs, {self.missed} ended before their point was reached"])
+
+
+def chains(points: int, *, runs: int, seed: int) -> Iterator[tuple[Fault, ...]]:
+    """Faults for `runs` runs: one in five strikes the restarted program once more, early in its second life."""
+    chance = random.Random(seed)
+    second = sweep(SECOND_LIFE_POINTS, runs=runs, seed=seed + 1)
+    for first, again in zip(sweep(points, runs=runs, seed=seed), second, strict=True):
+        yield (first, again) if chance.random() < 0.2 else (first,)
+
+
+async def count(theatre: Theatre) -> tuple[Counter[Kind], Outcome]:
+    """The run without faults: its points by kind; its outcome is a violation when the workload itself does not pass."""
+    outcome = await theatre.run()
+    return Counter(outcome.kinds), outcome
+
+
+async def run_sweep(
+    scenario: Scenario, *, runs: int, seed: int, mutations: Sequence[str] = (), stop: bool = False
+) -> Tally:
+    """A counting run, then `runs` faults; `stop` at the first violation."""
+    theatre = Theatre(scenario, mutations)
+    tally = Tally()
+    try:
+        tally.points, counted = await count(theatre)
+        if counted.violation:
+            tally.violations.append(counted)
+            return tally
+        for faults in chains(counted.points, runs=runs, seed=seed):
+            tally.add(await theatre.run(*faults))
+            if tally.violations and stop:
+                break
+    finally:
+        theatre.close()
+    return tally
+
+
+def explain(scenario: Scenario, outcome: Outcome) -> str:
+    """A violation for a person: what broke, where, and the command that runs it again."""
+    command = " ".join(
+        ["python -m tests.faults.sweep", scenario.name, *(f"--fault {fault}" for fault in outcome.faults)]
+    )
+    struck = outcome.fired.describe() if outcome.fired else "no fault fired"
+    parts = [outcome.violation, f"  struck: {struck}", f"  again:  {command}", *(f"  {line}" for line in outcome.trace)]
+    return "\n".join([*parts, outcome.log[-4000:]])
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scenario", nargs="*", choices=[*SCENARIOS, []], help="default: all of the product")
+    parser.add_argument("--runs", type=int, default=2000, help="faults per scenario")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30))
+    parser.add_argument("--fault", action="append", default=[], help="one fault, in its text form; twice for two lives")
+    parser.add_argument("--again", type=int, default=1, help="how often to repeat --fault")
+    return parser.parse_args()
+
+
+async def _repeat(scenario: Scenario, faults: Sequence[Fault], again: int) -> int:
+    theatre = Theatre(scenario)
+    broken = 0
+    try:
+        for _run in range(again):
+            outcome = await theatre.run(*faults)
+            broken += bool(outcome.violation)
+            print(
+                explain(scenario, outcome)
+                if outcome.violation
+                else f"held: {outcome.fired and outcome.fired.describe()}"
+            )
+    finally:
+        theatre.close()
+    return broken
+
+
+def main() -> int:
+    """Exit status 1 when a promise was broken."""
+    options = _arguments()
+    names = options.scenario or [name for name in SCENARIOS if name != "toy"]
+    broken = 0
+    for name in names:
+        scenario = SCENARIOS[name]()
+        if options.fault:
+            broken += asyncio.run(_repeat(scenario, [Fault.parse(text) for text in options.fault], options.again))
+            continue
+        print(f"{name}: {options.runs} runs, seed {options.seed}", flush=True)
+        tally = asyncio.run(run_sweep(scenario, runs=options.runs, seed=options.seed))
+        print(tally.table(name), flush=True)
+        for outcome in tally.violations[:SHOWN_VIOLATIONS]:
+            print(explain(scenario, outcome))
+        broken += len(tally.violations)
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
