@@ -1,0 +1,62 @@
+"""The two forms of an agency code: `000.00.16.H21` (QCVN 102:2016, 13 characters) and `H21.16` (QĐ 20/2020/QĐ-TTg).
+
+Both circulate. Everything inside compares and stores the canonical form, which is the newer one; answers go out in the
+form that the peer used. Codes of other shapes (`vxp.saas.03`) are accepted and stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import Final
+
+MAX_LENGTH: Final = 35
+"""Code points of an OrganId (Sửa đổi 1:2022 QCVN 102:2016; 13 before)."""
+
+_TOP = "[A-Z][A-Z0-9][0-9]"  # H21, G22, A53, W00, TT2
+_OLD = re.compile(rf"[0-9]{{2,3}}(?:\.[0-9]{{2}}){{0,2}}\.{_TOP}")
+_NEW = re.compile(rf"{_TOP}(?:\.[0-9A-Z]+)*")
+_HAS_OLD = re.compile(rf"({_TOP})(?:\.([0-9]{{2}}))?(?:\.([0-9]{{2}}))?(?:\.([0-9]{{3}}))?")
+_PLAUSIBLE = re.compile(r"[0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]+)*")
+
+
+@lru_cache(maxsize=8192)
+def canonical(code: str) -> str:
+    """The QĐ 20/2020 form: an old code has its groups turned round and its zero groups dropped.
+
+    Codes of the national shape are put in capitals; any other code is returned without surrounding space.
+    """
+    stripped = unicodedata.normalize("NFC", code).strip()
+    capitals = stripped.upper()
+    if _OLD.fullmatch(capitals):
+        groups = capitals.split(".")[::-1]
+        return ".".join([groups[0], *(group for group in groups[1:] if group.strip("0"))])
+    return capitals if _NEW.fullmatch(capitals) else stripped
+
+
+def same(first: str, second: str) -> bool:
+    """Whether two codes name one agency, whatever form each has."""
+    return first == second or canonical(first) == canonical(second)
+
+
+def old_form(code: str) -> str | None:
+    """The 13-character form of QCVN 102:2016, or `None` for a code that has none (deeper, letters, other shapes)."""
+    match = _HAS_OLD.fullmatch(canonical(code))
+    if match is None:
+        return None
+    top, second, third, fourth = match.groups()
+    return ".".join([fourth or "000", third or "00", second or "00", top])
+
+
+def is_old_form(code: str) -> bool:
+    """Whether `code` is written in the old form, so that an answer can be written in it too."""
+    return _OLD.fullmatch(code.strip().upper()) is not None
+
+
+def is_plausible(code: str) -> bool:
+    """Whether `code` can be an agency code at all: dot groups of letters, digits, `-`, `_`; at most 35 characters.
+
+    Deliberately loose: real codes break the official pattern, and the registry decides who exists.
+    """
+    return len(code) <= MAX_LENGTH and _PLAUSIBLE.fullmatch(code) is not None

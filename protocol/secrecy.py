@@ -1,0 +1,134 @@
+"""The state-secret gate (seed Điều 4.2a): marks that keep a document out, found before any byte of it is stored.
+
+The rule, which no setting switches off (AC-4.2a-7):
+
+* `stamp` - a level (`MẬT`, `TỐI MẬT`, `TUYỆT MẬT`) in capitals that stands alone in a field, line or cell, in brackets
+  or set off by a dash or colon at the start or end of a line; letter-spaced too; without diacritics when two words;
+* `recall-stamp` - the same with `TÀI LIỆU THU HỒI`, the stamp of copies that must be returned;
+* `level` - a field whose whole value is a level in any case, or a caption with one (`Độ mật: Tối mật`);
+* `attachment-name` - a level in the name of an attachment: `TUYET MAT.pdf`, `[MẬT] ...`, `KH12_MẬT.pdf`;
+* `metadata` - an element or attribute for secrecy (`Secret`, `DoMat` ...) with another value than "thường".
+
+Every text is read as Unicode (composed and combining), TCVN3 and VNI. Known limits: words inside running text are not
+matched, `Mật` alone as the name of a person passes unless in capitals, `ĐƯỜNG - SỮA - MẬT` in a subject is refused,
+letters replaced by look-alikes of other alphabets pass, and the inside of attachments is not read. A `Mark` never
+holds the text (AC-4.2a-4).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Literal
+
+import msgspec
+from lxml import etree
+
+from protocol.errors import SECRET_MARK, ExchangeError
+from protocol.model import Message
+from protocol.text.fields import text_fields, texts
+from protocol.text.nfc import normalise
+from protocol.text.stamps import SUSPECT, stamp_in_file_name, stamp_in_text
+
+Rule = Literal["stamp", "recall-stamp", "level", "attachment-name", "metadata"]
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """A mark that was found: by which rule, at which element path. Never the text."""
+
+    rule: Rule
+    element: str
+
+
+_SECRECY_NAMES: Final = frozenset(
+    {
+        *("secret", "secrecy", "secretlevel", "secrecylevel", "securitylevel", "levelsecret", "levelsecurity"),
+        *("confidential", "confidentiality", "domat", "dobaomat", "mucdomat", "mucdobaomat", "matdo", "capdomat"),
+    }
+)  # fmt: skip - two lines of one thing
+_ORDINARY: Final = frozenset(
+    {
+        *("", "0", "thường", "thuong", "bình thường", "binh thuong", "không", "khong", "không mật", "khong mat"),
+        *("normal", "none", "no", "false", "null", "public"),
+    }
+)  # fmt: skip - two lines of one thing
+"""Values that say "not secret"; every other value of a secrecy element is refused (regulation C5)."""
+_SECRECY_NAME = re.compile(rb"secre|security.?level|confidential|do.?mat|bao.?mat|mat.?do", re.IGNORECASE)
+_PERSONS: Final = ("FullName", "Staff")
+
+
+def find_mark(message: Message) -> Mark | None:
+    """The first mark in the fields, attachment names and descriptions of a message, or `None`.
+
+    One pass of a regular expression over the joined fields decides for nearly every document; it is on the path of
+    each intake.
+    """
+    if not SUSPECT.search("\n".join(texts(message))):
+        return None
+    for path, text in text_fields(message):
+        mark = _mark_in_field(path, text)
+        if mark is not None:
+            return mark
+    return None
+
+
+def find_mark_in_text(text: str, element: str = "") -> Mark | None:
+    """The mark in one text from outside the model; `element` only names it in the answer."""
+    rule = stamp_in_text(text)
+    return None if rule is None else Mark(rule, element)
+
+
+def find_mark_in_xml(element: etree._Element) -> Mark | None:
+    """The mark in XML as it arrived: elements and attributes that the model does not know, and every text in it."""
+    octets = etree.tostring(element)
+    if not _SECRECY_NAME.search(octets) and not SUSPECT.search("\n".join(map(str, element.itertext()))):
+        return None
+    for node in element.iter(etree.Element):
+        mark = _mark_in_node(node)
+        if mark is not None:
+            return mark
+    return None
+
+
+def refuse_marked(message: Message) -> None:
+    """Raise `secrecy.refused` when a message carries a mark; the error names rule and element, nothing else."""
+    mark = find_mark(message)
+    if mark is not None:
+        raise ExchangeError(SECRET_MARK, element=mark.element, rule=mark.rule)
+
+
+def _mark_in_field(path: str, text: str) -> Mark | None:
+    name = path.rsplit(".", 1)[-1]
+    if name == "AttachmentName" and stamp_in_file_name(text) is not None:
+        return Mark("attachment-name", path)
+    rule = stamp_in_text(text)
+    if rule is None or (rule == "level" and name in _PERSONS and len(text.split()) == 1):
+        return None
+    return Mark(rule, path)
+
+
+def _mark_in_node(node: etree._Element) -> Mark | None:
+    path = _path(node)
+    name = etree.QName(node).localname
+    if _is_secret_value(name, node.text or ""):
+        return Mark("metadata", path)
+    for attribute, value in node.attrib.items():
+        local = etree.QName(attribute).localname
+        if _is_secret_value(local, str(value)) or stamp_in_text(str(value)) is not None:
+            return Mark("metadata", f"{path}@{local}")
+    for text in (node.text, *(child.tail for child in node)):
+        mark = _mark_in_field(path, text) if text else None
+        if mark is not None:
+            return mark
+    return None
+
+
+def _is_secret_value(name: str, value: str) -> bool:
+    """Whether this is a secrecy element or attribute with a value that does not say "not secret"."""
+    plain = name.casefold().replace("_", "").replace("-", "")
+    return plain in _SECRECY_NAMES and " ".join(normalise(value).casefold().split()) not in _ORDINARY
+
+
+def _path(node: etree._Element) -> str:
+    """Local names from the root to this element; names are structure, not content."""
+    names = [etree.QName(ancestor).localname for ancestor in (*reversed(list(node.iterancestors())), node)]
+    return ".".join(names)

@@ -1,0 +1,159 @@
+"""State-secret stamps in a text or a file name, however the text is encoded.
+
+The stamp words are `MẬT`, `TỐI MẬT`, `TUYỆT MẬT` (Luật BVBMNN) and `TÀI LIỆU THU HỒI`. They are looked for in the text
+as Unicode (composed or combining), as TCVN3 and as VNI, only where a stamp stands: alone in a cell, in brackets or set
+off at the start or the end of a line. Running text is never matched, so `bảo mật`, `mật khẩu`, `mật ong` pass, in
+capitals too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final, Literal
+
+from protocol.text import tcvn3, vni
+from protocol.text.nfc import normalise
+
+Stamp = Literal["stamp", "recall-stamp", "level"]
+"""`stamp`: stamp words in capitals; `recall-stamp`: TÀI LIỆU THU HỒI; `level`: a value that is a level, in any case."""
+
+_LEVELS: Final = frozenset({"MẬT", "TỐIMẬT", "TUYỆTMẬT"})
+_BARE_LEVELS: Final = frozenset({"TOIMAT", "TUYETMAT"})
+"""Without diacritics the single word is too many other words (mặt, mắt, mát, initials)."""
+_RECALL: Final = "TÀILIỆUTHUHỒI"
+_BARE_RECALL: Final = "TAILIEUTHUHOI"
+
+_GAP = r"[\W_]{0,3}"
+SUSPECT: Final = re.compile(
+    rf"[Mm]{_GAP}(?:[ẬậËë]|[AaÂâẠạ]{_GAP}[Ää]?){_GAP}[Tt]|[Tt]{_GAP}[Hh]{_GAP}[Uu][\W_]{{1,3}}[Hh]"
+)
+"""Matches in every text that can hold a stamp, in any reading; cheap, and wrong often enough to need the full rules."""
+_IGNORABLE: Final = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"))
+_CELLS = re.compile(r"[\n\r\t\v\f\x1c-\x1e\x85\u2028\u2029|]+| {3,}")
+_SET_OFF = re.compile(r"\s+[-/*]+\s+|\s*[\u2013\u2014]\s*|\s*[:;]\s+")
+_BRACKETED = re.compile(r"^[\s*]*[\[({<\"“]([^\])}>\"”]*)[\])}>\"”]|[\[({<\"“]([^\])}>\"”]*)[\])}>\"”][\s.*]*$")
+_CAPTION = re.compile(
+    r"\b(?:độ|do)\s+(?:bảo\s+|bao\s+)?(?:mật|mat)\s*[:=]\s*(?:tuyệt\s+|tuyet\s+|tối\s+|toi\s+)?(?:mật|mat)(?=\s*(?:[^\w\s]|$))",
+    re.IGNORECASE,
+)
+_EXTENSION = re.compile(r"(?:\.signed)?\.(?!mat$)[A-Za-z0-9]{1,6}$", re.IGNORECASE)
+_NAME_PARTS = re.compile(r"[\[\](){}<>\"“”;,+~#@]+|\s+[-_]+\s*|\s*[-_]+\s+|\s*[\u2013\u2014]\s*")
+_WEAK = re.compile(r"[\s._-]+")
+
+
+def stamp_in_text(text: str) -> Stamp | None:
+    """The stamp that `text` (a field, a line, a cell) carries, or `None`."""
+    if not SUSPECT.search(text):
+        return None
+    if any(_is_level(reading) for reading in _readings(text)):
+        return "stamp" if _is_capital(text) else "level"
+    for cell in _CELLS.split(text):
+        for reading in _readings(cell):
+            found = _stamp_in_cell(reading)
+            if found is not None:
+                return found
+        if _is_recall(tcvn3.decode(cell), any_case=True) or _is_lone_tcvn3(cell):
+            return "recall-stamp" if not _is_lone_tcvn3(cell) else "stamp"
+    return None
+
+
+def stamp_in_file_name(name: str) -> Stamp | None:
+    """The stamp that the name of an attachment carries, or `None`; names are often written without diacritics."""
+    if not SUSPECT.search(name):
+        return None
+    stem = _EXTENSION.sub("", name)
+    for reading in _readings(stem):
+        parts = [reading, *_NAME_PARTS.split(reading)]
+        if any(_is_level(part) for part in parts):
+            return "stamp" if _is_capital(reading) else "level"
+        if any(_letters(part) == "MAT" or _is_recall(part) for part in parts) or _is_at_an_end(reading):
+            return "stamp"
+    return None
+
+
+def _readings(text: str) -> Iterator[str]:
+    """The text in every encoding that it can be in."""
+    plain = normalise(text.translate(_IGNORABLE))
+    yield plain
+    if not text.isascii():
+        for decoded in (tcvn3.decode(text), vni.decode(text)):
+            if decoded != plain:
+                yield decoded
+
+
+def _letters(text: str) -> str:
+    """The letters alone, so that `T Ố I  M Ậ T` and `*MẬT*` are words; "" when a digit makes it something else."""
+    return "" if any(map(str.isdigit, text)) else "".join(filter(str.isalpha, text))
+
+
+def _is_capital(text: str) -> bool:
+    return _letters(text).isupper()
+
+
+def _is_level(text: str) -> bool:
+    """Whether the whole text is a level, in any case."""
+    return _letters(text).upper() in _LEVELS | _BARE_LEVELS
+
+
+def _is_recall(text: str, *, any_case: bool = False) -> bool:
+    letters = _letters(text)
+    return (letters.upper() if any_case else letters) == _RECALL
+
+
+def _is_stamp(text: str) -> bool:
+    """Whether the whole text is a level in capitals."""
+    return _is_capital(text) and _is_level(text)
+
+
+def _stamp_in_cell(cell: str) -> Stamp | None:
+    if _CAPTION.search(cell):
+        return "level"
+    places = [cell, *_bracketed(cell), *_set_off(cell)]
+    if any(map(_is_stamp, places)) or _leads_mixed_text(cell):
+        return "stamp"
+    recall = any(map(_is_recall, places)) or _letters(cell) == _BARE_RECALL
+    return "recall-stamp" if recall else None
+
+
+def _bracketed(cell: str) -> list[str]:
+    """What stands in brackets at the start or the end of a line."""
+    return [match[1] or match[2] or "" for match in _BRACKETED.finditer(cell)]
+
+
+def _set_off(cell: str) -> list[str]:
+    """What a dash or a colon sets off at the start or the end of a line."""
+    pieces = _SET_OFF.split(cell)
+    return [pieces[0], pieces[-1]] if len(pieces) > 1 else []
+
+
+def _leads_mixed_text(cell: str) -> bool:
+    """`TỐI MẬT V/v ...`: a two-word level in capitals before text in small letters."""
+    words = cell.split()
+    rest = " ".join(words[2:])
+    return len(words) > 2 and _is_stamp(" ".join(words[:2])) and not rest.isupper()  # noqa: PLR2004 - a level is two words
+
+
+def _is_lone_tcvn3(cell: str) -> bool:
+    """A cell that is a level only when read as TCVN3: its capital fonts leave small letters in the bytes."""
+    return not _is_level(normalise(cell)) and _is_level(tcvn3.decode(cell))
+
+
+def _is_at_an_end(stem: str) -> bool:
+    """A level in capitals at the start or end of a name whose words are joined by `_`, `-`, `.` or spaces.
+
+    `DO TUYET MAT` speaks about the level. The single word counts beside a word with a digit only (`KH12_MẬT`), for
+    `BẢO_MẬT` and `MẬT_KHẨU` are words.
+    """
+    words = [word for word in _WEAK.split(stem) if word]
+    for size in (1, 2):
+        for start, stop in ((0, size), (len(words) - size, len(words))):
+            level = "".join(words[start:stop])
+            if start < 0 or not level.isupper() or not _is_level(level):
+                continue
+            neighbour = words[stop] if start == 0 and stop < len(words) else words[start - 1]
+            if level != "MẬT" and neighbour.upper() not in ("ĐỘ", "DO"):
+                return True
+            if level == "MẬT" and any(map(str.isdigit, neighbour)):
+                return True
+    return False
