@@ -7,10 +7,12 @@ Layout (the folder is the argument of every command)::
     crl.pem                             revocation list, signed by the intermediate; rewritten atomically
     issued/SERIAL.pem                   every certificate that was ever issued
     revoked/SERIAL.json                 every revocation: the list can be rebuilt from these
+    log/NAME.json                       statements about the keys of the evidence log
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -170,6 +172,12 @@ class Authority:
                 return False
             self._write_crl(entries, at)
         return True
+
+    def add_log_key(self, statement: str) -> None:
+        """Keep a statement about a key of the evidence log (`certs.log_key`) for everyone who loads this folder."""
+        durable.make_directory(self.directory / "log")
+        name = hashlib.sha256(statement.encode()).hexdigest()[:16]
+        durable.write_file(self.directory / "log" / f"{name}.json", statement.encode())
 
     def issued(self) -> Iterator[x509.Certificate]:
         """Every certificate that was issued, in no order."""

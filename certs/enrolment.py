@@ -80,6 +80,16 @@ def make_request(agency: str, *, kind: keys.KeyKind = "p-256") -> tuple[bytes, b
     return keys.to_pem(key), request.public_bytes(serialization.Encoding.DER)
 
 
+def read_request(data: bytes) -> bytes:
+    """The DER of a request in PEM or DER. Raises `enrolment.request`."""
+    try:
+        if data.lstrip().startswith(b"-----"):
+            return x509.load_pem_x509_csr(data).public_bytes(serialization.Encoding.DER)
+    except ValueError as error:
+        raise ExchangeError(ENROLMENT_REQUEST, reason="form") from error
+    return data
+
+
 def check_request(request: bytes) -> keys.PublicKey:
     """The public key of a request (DER) that proves possession of its private key.
 

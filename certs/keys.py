@@ -44,6 +44,23 @@ def make_key(kind: KeyKind) -> PrivateKey:
     return _MAKERS[kind]()
 
 
+def leaf_kind(name: str) -> KeyKind:
+    """The kind of this name, when leaves may have it. Raises `ConfigError`."""
+    return _kind(name, LEAF_KINDS)
+
+
+def authority_kind(name: str) -> KeyKind:
+    """The kind of this name, when authorities may have it. Raises `ConfigError`."""
+    return _kind(name, AUTHORITY_KINDS)
+
+
+def _kind(name: str, allowed: tuple[KeyKind, ...]) -> KeyKind:
+    for kind in allowed:
+        if kind == name:
+            return kind
+    raise ConfigError(f"Loại khóa không được dùng ở đây: {name}. Các loại: {', '.join(allowed)}.")
+
+
 def check_leaf_key(key: object) -> PublicKey:
     """The key, when it may seal and authenticate. Raises `seal.algorithm`."""
     if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):

@@ -7,7 +7,6 @@ verifier key, its signature is one that `openssl dgst -sha256 -verify` reads, an
 from __future__ import annotations
 
 import base64
-import hashlib
 from datetime import datetime
 from typing import Final
 
@@ -21,13 +20,12 @@ from certs import bundle, keys
 from certs.path import to_der
 from certs.signers import der_ecdsa
 from certs.trust import Trust
+from protocol.checkpoint import KeyKind, VerifierKey
 from protocol.errors import PROOF_INVALID, ExchangeError
 from protocol.signing import Signer
 
 FORMAT: Final = "lienthong-log-key-1"
 _HEAD: Final = "lienthong log key 1"
-_ED25519: Final = 0x01
-_KEY_OCTETS: Final = 33
 _ELEMENT: Final = "xác nhận khóa của sổ bằng chứng"
 
 
@@ -97,22 +95,10 @@ def _read_text(text: str) -> str:
     """The verifier key in a statement's text; the text is accepted in exactly one form."""
     lines = text.split("\n")
     origin, vkey = (line.partition(": ")[2] for line in (*lines, "", "")[1:3])
-    if text != f"{_HEAD}\norigin: {origin}\nvkey: {vkey}\n" or not _is_key_of(origin, vkey):
+    key = VerifierKey.parse(vkey)
+    if text != f"{_HEAD}\norigin: {origin}\nvkey: {vkey}\n" or key.name != origin or key.kind is not KeyKind.LOG:
         raise ExchangeError(PROOF_INVALID, element=_ELEMENT, reason="text")
     return vkey
-
-
-def _is_key_of(origin: str, vkey: str) -> bool:
-    """C2SP signed-note: `NAME+HASH+KEY`; KEY is type 0x01 (Ed25519) and 32 octets, HASH begins SHA-256(NAME LF KEY)."""
-    name, _, rest = vkey.partition("+")
-    key_hash, _, encoded = rest.partition("+")
-    try:
-        key = base64.b64decode(encoded, validate=True)
-    except ValueError:
-        return False
-    digest = hashlib.sha256(f"{name}\n".encode() + key).digest()
-    well_formed = len(key) == _KEY_OCTETS and key[0] == _ED25519
-    return bool(origin) and name == origin and well_formed and digest[:4].hex() == key_hash
 
 
 def _verify(key: keys.PublicKey, signature: bytes, data: bytes) -> None:
