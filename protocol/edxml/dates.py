@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Final
 
 VIETNAM: Final = timezone(timedelta(hours=7), "ICT")
 """The time of the wire: UTC+07:00."""
 
+_LENGTH_MAX: Final = 64
+"""Characters; the longest pattern has half of them."""
 # day and month may lack their zero; the year never has two digits (22/11/26 cannot be told from 26/11/22)
 _WRITTEN: Final = re.compile(
     r"""\s*(?:(?P<y>\d{4})([/-])(?P<m>\d{1,2})\2(?P<d>\d{1,2})      # yyyy/MM/dd, yyyy-MM-dd
@@ -25,7 +28,7 @@ _WRITTEN: Final = re.compile(
 def parse_timestamp(text: str) -> datetime | None:
     """The moment that `text` names, aware UTC; `None` when it names none. A date alone is its midnight in Vietnam."""
     try:
-        moment = _parse(text)
+        moment = _parse(text) if len(text) <= _LENGTH_MAX else None
         return moment and moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
@@ -34,7 +37,7 @@ def parse_timestamp(text: str) -> datetime | None:
 def parse_date(text: str) -> date | None:
     """The day in Vietnam that `text` names, with or without a time; `None` when it names none."""
     try:
-        moment = _parse(text)
+        moment = _parse(text) if len(text) <= _LENGTH_MAX else None
         return moment and moment.astimezone(VIETNAM).date()
     except (ValueError, OverflowError):
         return None
@@ -60,6 +63,7 @@ def _zone(text: str | None) -> timezone:
     return timezone(-offset if text[0] == "-" else offset)
 
 
+@lru_cache(maxsize=4096)  # the texts of one day repeat
 def _parse(text: str) -> datetime | None:
     """Aware, in the zone that the text names; raises ValueError for a 31st of February."""
     match = _WRITTEN.fullmatch(text)

@@ -11,7 +11,7 @@ from datetime import date, datetime
 from lxml import etree
 
 from protocol.edxml.dates import parse_date, parse_timestamp
-from protocol.edxml.names import ITEMS_MAX
+from protocol.edxml.names import ITEMS_MAX, NAMES
 from protocol.errors import (
     ELEMENT_EMPTY,
     ELEMENT_MISMATCH,
@@ -23,17 +23,13 @@ from protocol.errors import (
 
 Children = dict[str, list[etree._Element]]  # noqa: SLF001 - lxml has no public name for its element class
 _INTEGER_DIGITS = 18
-_NO_ALIASES: Mapping[str, str] = {}
 
 
-def children_of(element: etree._Element, aliases: Mapping[str, str] = _NO_ALIASES) -> Children:
-    """The child elements by local name, after `aliases` (spelling in circulation → the regulation's)."""
+def children_of(element: etree._Element) -> Children:
+    """The child elements by the regulation's name, in their order."""
     found: Children = {}
-    for child in element.iterchildren("*"):
-        tag = child.tag
-        name = tag[tag.rfind("}") + 1 :]
-        if name in aliases:
-            name = aliases[name]
+    for child in element:
+        name = NAMES[child.tag]
         if name in found:
             found[name].append(child)
         else:
@@ -71,10 +67,12 @@ def leaf(children: Children, name: str, path: str) -> str:
     elements = children.get(name)
     if elements is None:
         return ""
-    text = text_of(elements[0], f"{path}.{name}")
-    for other in elements[1:]:
-        if text_of(other, f"{path}.{name}") != text:
-            raise ExchangeError(ELEMENT_MISMATCH, element=f"{path}.{name}")
+    first = elements[0]
+    text = first.text or ""
+    if len(elements) > 1 or len(first):
+        path = f"{path}.{name}"
+        if any(text_of(element, path) != text for element in elements):
+            raise ExchangeError(ELEMENT_MISMATCH, element=path)
     return text
 
 
@@ -88,20 +86,21 @@ def leaves(children: Children, group: str, name: str, path: str) -> tuple[str, .
     return tuple(text for text in texts if text.strip())
 
 
-def fields_of(element: etree._Element, names: Mapping[str, str], path: str) -> dict[str, str]:
-    """The texts of the leaves in `names`, by field of the model; other children are ignored, empty ones absent."""
+def fields_of(element: etree._Element, fields: Mapping[str, str], path: str) -> dict[str, str]:
+    """The texts of the leaves in `fields`, by field of the model; other children are ignored, empty ones absent."""
     found: dict[str, str] = {}
-    for child in element.iterchildren("*"):
-        tag = child.tag
-        field = names.get(tag[tag.rfind("}") + 1 :])
+    for child in element:
+        field = fields.get(NAMES[child.tag])
         if field is None:
             continue
-        text = text_of(child, path) if len(child) else child.text
-        if not text:
-            continue
-        if found.setdefault(field, text) != text:
-            raise ExchangeError(ELEMENT_MISMATCH, element=f"{path}.{tag[tag.rfind('}') + 1 :]}")
+        text = child.text if not len(child) else text_of(child, _path_of(child, path))
+        if text and found.setdefault(field, text) != text:
+            raise ExchangeError(ELEMENT_MISMATCH, element=_path_of(child, path))
     return found
+
+
+def _path_of(child: etree._Element, path: str) -> str:
+    return f"{path}.{NAMES[child.tag]}"
 
 
 def required(text: str, element: etree._Element, name: str, path: str) -> str:

@@ -1,12 +1,15 @@
-"""The element names of edXML against the fields of the model, misspellings in circulation included.
+"""The element names of edXML against the fields of the model, and the misspellings that senders really use.
 
-Keys are local names. Sources: QCVN 102:2016 with its 2022 amendment; the spellings `Business…` and `OrganInCharge` of
-CV 512/2803 systems; `Organld`, `Signerlnfo` (a lower-case L for a capital I), which real senders copied from scans.
+Sources: QCVN 102:2016 with its 2022 amendment; the spellings `Business…` and `OrganInCharge` of CV 512/2803 systems;
+`Organld`, `Signerlnfo` (a lower-case L for a capital I) of senders who copied the names from a scan.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
+
+from protocol.namespaces import EDOC, QCVN
 
 RECIPIENTS_MAX: Final = 5000
 REFERENCES_MAX: Final = 1000
@@ -15,9 +18,7 @@ ITEMS_MAX: Final = 1000
 
 ORGANIZATION: Final = {
     "OrganId": "organ_id",
-    "Organld": "organ_id",
     "OrganizationInCharge": "organization_in_charge",
-    "OrganInCharge": "organization_in_charge",
     "OrganName": "organ_name",
     "OrganAdd": "organ_add",
     "Email": "email",
@@ -29,21 +30,11 @@ CODE: Final = {"CodeNumber": "number", "CodeNotation": "notation"}
 PROMULGATION_INFO: Final = {"Place": "place", "PromulgationDate": "date"}
 DOCUMENT_TYPE: Final = {"Type": "type", "TypeDetail": "type_detail", "TypeName": "type_name"}
 SIGNER_INFO: Final = {"Competence": "competence", "Position": "position", "FullName": "full_name"}
-OTHER_INFO: Final = {
-    "Priority": "priority",
-    "SphereOfPromulgation": "sphere_of_promulgation",
-    "TyperNotation": "typer_notation",
-    "PromulgationAmount": "promulgation_amount",
-    "PageAmount": "page_amount",
-    "Direction": "direction",
-}
 RESPONSE_FOR: Final = {
     "OrganId": "organ_id",
-    "Organld": "organ_id",
     "Code": "code",
     "PromulgationDate": "promulgation_date",
     "DocumentId": "document_id",
-    "Documentld": "document_id",
 }
 STAFF_INFO: Final = {
     "Department": "department",
@@ -53,11 +44,10 @@ STAFF_INFO: Final = {
     "Mobile": "mobile",
     "Email": "email",
 }
-RECEIVER: Final = {"OrganId": "organ_id", "Organld": "organ_id", "ReceiverType": "receiver_type"}
-TRACE_HEADER: Final = {"OrganId": "organ_id", "Organld": "organ_id", "Timestamp": "timestamp"}
+RECEIVER: Final = {"OrganId": "organ_id", "ReceiverType": "receiver_type"}
+TRACE_HEADER: Final = {"OrganId": "organ_id", "Timestamp": "timestamp"}
 REFERENCE: Final = {
     "ContentId": "content_id",
-    "Contentld": "content_id",
     "ContentType": "content_type",
     "Description": "description",
     "AttachmentName": "attachment_name",
@@ -65,13 +55,56 @@ REFERENCE: Final = {
     "Size": "size",
 }
 
-HEADER_ALIASES: Final = {"Signerlnfo": "SignerInfo", "Promulgationlnfo": "PromulgationInfo", "Otherlnfo": "OtherInfo"}
-HEADER_ALIASES.update({"Documentld": "DocumentId", "Stafflnfo": "StaffInfo"})
-BUSSINESS_ALIASES: Final = {
+_MISSPELT: Final = {
+    "OrganInCharge": "OrganizationInCharge",
     "Business": "Bussiness",
     "BusinessDocType": "BussinessDocType",
     "BusinessDocReason": "BussinessDocReason",
     "BusinessDocumentInfo": "BussinessDocumentInfo",
+    "Organld": "OrganId",
     "Documentld": "DocumentId",
+    "Departmentld": "DepartmentId",
+    "Staffld": "StaffId",
+    "Contentld": "ContentId",
+    "Signerlnfo": "SignerInfo",
+    "Promulgationlnfo": "PromulgationInfo",
+    "Otherlnfo": "OtherInfo",
     "Stafflnfo": "StaffInfo",
+    "BussinessDocumentlnfo": "BussinessDocumentInfo",
+    "Replacementlnfo": "ReplacementInfo",
+    "ReplacementlnfoList": "ReplacementInfoList",
 }
+_GROUPS: Final = {
+    *("edXMLHeader", "edXMLBody", "edXMLManifest", "MessageHeader", "TraceHeaderList", "TraceHeader", "Reference"),
+    *("From", "To", "Subject", "Content", "SignerInfo", "DueDate", "ToPlaces", "OtherInfo", "Appendixes", "Appendix"),
+    *("ResponseFor", "SteeringType", "StatusCode", "Bussiness", "BussinessDocType", "BussinessDocReason", "Paper"),
+    *("StaffInfo", "DocumentType", "Priority", "SphereOfPromulgation", "TyperNotation", "PromulgationAmount"),
+    *("PageAmount", "Direction"),
+}
+_FIELDS: Final[tuple[Mapping[str, str], ...]] = (
+    *(ORGANIZATION, CODE, PROMULGATION_INFO, DOCUMENT_TYPE, SIGNER_INFO, RESPONSE_FOR, STAFF_INFO),
+    *(RECEIVER, TRACE_HEADER, REFERENCE),
+)
+
+
+class _Names(dict[object, str]):
+    """lxml tag → the regulation's local name, in whatever namespace and known misspelling; "" for a comment.
+
+    The usual tags are found at the speed of a dictionary; others are worked out and not remembered, because a sender
+    chooses them.
+    """
+
+    def __missing__(self, tag: object) -> str:
+        if not isinstance(tag, str):
+            return ""
+        name = tag[tag.rfind("}") + 1 :]
+        return _MISSPELT.get(name, name)
+
+
+def _known_tags() -> dict[object, str]:
+    known = {name: name for group in (*_FIELDS, _GROUPS) for name in group} | _MISSPELT
+    return {f"{{{namespace}}}{name}": meant for name, meant in known.items() for namespace in (QCVN, EDOC)}
+
+
+NAMES: Final = _Names(_known_tags())
+"""`NAMES[element.tag]`: by which name an element is read."""

@@ -84,13 +84,13 @@ def read_message(envelope: etree._Element) -> Message:
 
 def is_status(header: etree._Element) -> bool:
     """Whether a `MessageHeader` is a business status: only the presence of `StatusCode` tells."""
-    return "StatusCode" in {local_name(child) for child in header.iterchildren("*")}
+    return any(names.NAMES[child.tag] == "StatusCode" for child in header)
 
 
 def read_message_header(element: etree._Element) -> MessageHeader:
     """The header of a document (`MessageHeader`, packages A and B)."""
     path = "MessageHeader"
-    children = children_of(element, names.HEADER_ALIASES)
+    children = children_of(element)
     return MessageHeader(
         sender=read_organization(_demanded(children, "From", path), f"{path}.From"),
         to=tuple(read_organization(to, "MessageHeader.To") for to in many(children, "To", path, names.RECIPIENTS_MAX)),
@@ -115,7 +115,7 @@ def read_message_header(element: etree._Element) -> MessageHeader:
 def read_status(element: etree._Element) -> StatusMessage:
     """A business status: the children of `MessageHeader` (package A) or of `Status` (package B)."""
     path = "MessageHeader"
-    children = children_of(element, names.HEADER_ALIASES)
+    children = children_of(element)
     staff = only(children, "StaffInfo", path)
     return StatusMessage(
         sender=read_organization(_demanded(children, "From", path), "MessageHeader.From"),
@@ -192,16 +192,15 @@ def _other_info(children: Children) -> OtherInfo:
     element = only(children, "OtherInfo", "MessageHeader")
     if element is None:
         return OtherInfo()
-    path = "MessageHeader.OtherInfo"
-    fields = fields_of(element, names.OTHER_INFO, path)
+    path, inside = "MessageHeader.OtherInfo", children_of(element)
     return OtherInfo(
-        priority=integer(fields.get("priority", ""), f"{path}.Priority"),
-        sphere_of_promulgation=fields.get("sphere_of_promulgation", ""),
-        typer_notation=fields.get("typer_notation", ""),
-        promulgation_amount=integer(fields.get("promulgation_amount", ""), f"{path}.PromulgationAmount"),
-        page_amount=integer(fields.get("page_amount", ""), f"{path}.PageAmount"),
-        direction=flag(fields.get("direction", ""), f"{path}.Direction"),
-        appendixes=leaves(children_of(element), "Appendixes", "Appendix", path),
+        priority=integer(leaf(inside, "Priority", path), f"{path}.Priority"),
+        sphere_of_promulgation=leaf(inside, "SphereOfPromulgation", path),
+        typer_notation=leaf(inside, "TyperNotation", path),
+        promulgation_amount=integer(leaf(inside, "PromulgationAmount", path), f"{path}.PromulgationAmount"),
+        page_amount=integer(leaf(inside, "PageAmount", path), f"{path}.PageAmount"),
+        direction=flag(leaf(inside, "Direction", path), f"{path}.Direction"),
+        appendixes=leaves(inside, "Appendixes", "Appendix", path),
     )
 
 

@@ -31,7 +31,7 @@ PATH = "TraceHeaderList.Bussiness"
 
 def read_trace_header_list(element: etree._Element) -> tuple[Bussiness, tuple[TraceHeader, ...]]:
     """The business block (type 0 when it is missing, as the axis itself delivers) and the hops, in their order."""
-    children = children_of(element, names.BUSSINESS_ALIASES)
+    children = children_of(element)
     block = only(children, "Bussiness", "TraceHeaderList")
     hops = tuple(_trace_header(hop) for hop in many(children, "TraceHeader", "TraceHeaderList"))
     return (read_bussiness(block) if block is not None else Bussiness()), hops
@@ -39,7 +39,7 @@ def read_trace_header_list(element: etree._Element) -> tuple[Bussiness, tuple[Tr
 
 def read_bussiness(element: etree._Element) -> Bussiness:
     """`Bussiness` or `Business`."""
-    children = children_of(element, names.BUSSINESS_ALIASES)
+    children = children_of(element)
     return Bussiness(
         doc_type=integer(leaf(children, "BussinessDocType", PATH), f"{PATH}.BussinessDocType"),
         reason=leaf(children, "BussinessDocReason", PATH),
@@ -96,7 +96,7 @@ def _replacements(children: Children) -> tuple[ReplacementInfo, ...]:
 
 def _replacement(element: etree._Element, path: str) -> ReplacementInfo:
     path = f"{path}.ReplacementInfo"
-    children = children_of(element, names.BUSSINESS_ALIASES)
+    children = children_of(element)
     return ReplacementInfo(
         document_id=required(leaf(children, "DocumentId", path), element, "DocumentId", path),
         organ_ids=tuple(organ_id.strip() for organ_id in leaves(children, "OrganIdList", "OrganId", path)),
