@@ -14,6 +14,8 @@ from tests.faults.shim import Action, Kind
 KILLS: Final = (Action.KILL_BEFORE, Action.KILL_AFTER, Action.KILL_TORN)
 FAILURES: Final = (Action.FAIL, Action.SHORT)
 ERRORS: Final = (errno.EIO, errno.ENOSPC)
+SOON: Final = 12
+"""Points after a failure within which a kill still meets its consequences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,8 @@ class Fault:
     """One fault: at the `point`-th point of the process's life, `action`; then a power cut that leaves `surviving`.
 
     `kinds` restricts what is counted as a point (empty: everything). `repeat` failures follow each other (a full disk).
-    `point` 0 never happens: the process lives until the workload is done, and is killed then.
+    `death`, when it is not 0, is a later point before which the program is killed: the next start finds what a failure
+    left half done. `point` 0 never happens: the process lives until the workload is done, and is killed then.
     """
 
     action: Action
@@ -31,6 +34,7 @@ class Fault:
     error: int = errno.EIO
     kinds: tuple[Kind, ...] = ()
     repeat: int = 1
+    death: int = 0
 
     @property
     def mask(self) -> int:
@@ -39,13 +43,13 @@ class Fault:
 
     def __str__(self) -> str:
         kinds = "+".join(kind.name.lower() for kind in self.kinds) or "any"
-        words = (self.action.name.lower(), self.point, kinds, self.surviving.value, self.seed, self.error, self.repeat)
-        return ":".join(str(word) for word in words)
+        head = (self.action.name.lower(), self.point, kinds, self.surviving.value)
+        return ":".join(map(str, (*head, self.seed, self.error, self.repeat, self.death)))
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """The inverse of str(); raises ValueError, KeyError."""
-        action, point, kinds, surviving, seed, error, repeat = text.split(":")
+        action, point, kinds, surviving, seed, error, repeat, death = text.split(":")
         return cls(
             action=Action[action.upper()],
             point=int(point),
@@ -54,6 +58,7 @@ class Fault:
             error=int(error),
             kinds=() if kinds == "any" else tuple(Kind[kind.upper()] for kind in kinds.split("+")),
             repeat=int(repeat),
+            death=int(death),
         )
 
 
@@ -72,4 +77,5 @@ def sweep(points: int, *, runs: int, seed: int, kinds: tuple[Kind, ...] = ()) ->
             error=chance.choice(ERRORS),
             kinds=kinds,
             repeat=chance.choice((1, 1, 1, 5)) if failing else 1,
+            death=point + chance.randint(1, SOON) if failing and chance.random() < 0.4 else 0,
         )

@@ -50,7 +50,7 @@ struct record {              /* little endian, 80 bytes, then path, path2, data 
 
 struct state {               /* shared with forked workers */
     pthread_mutex_t lock;
-    long count, target, repeat;
+    long count, target, repeat, death;
     int action, error;
     uint32_t kinds;
     pid_t group;
@@ -86,8 +86,11 @@ int faults_watch(const char *folder, const char *journal_path) {
     return 0;
 }
 
-/* the target-th point of the given kinds (bit set; 0: all) from now on, and the repeat-1 points after it */
-void faults_arm(int action, long target, int error, unsigned kinds, long repeat) {
+/*
+ * the target-th point of the given kinds (bit set; 0: all) from now on, and the repeat-1 points after it; and, when
+ * death is not 0, the end before that point: what a failure left half done is found by whoever starts next
+ */
+void faults_arm(int action, long target, int error, unsigned kinds, long repeat, long death) {
     pthread_mutex_lock(&S->lock);
     S->count = 0;
     S->action = action;
@@ -95,6 +98,7 @@ void faults_arm(int action, long target, int error, unsigned kinds, long repeat)
     S->error = error;
     S->kinds = kinds ? kinds : ~0u;
     S->repeat = repeat > 0 ? repeat : 1;
+    S->death = death;
     pthread_mutex_unlock(&S->lock);
 }
 
@@ -104,7 +108,7 @@ __attribute__((constructor)) static void from_environment(void) {
     const char *folder = getenv("FAULTS_ROOT"), *path = getenv("FAULTS_JOURNAL");
     if (!folder || !path || faults_watch(folder, path) != 0) return;
     const char *action = getenv("FAULTS_ACTION"), *target = getenv("FAULTS_POINT"), *error = getenv("FAULTS_ERRNO");
-    faults_arm(action ? atoi(action) : COUNT, target ? atol(target) : 0, error ? atoi(error) : EIO, 0, 1);
+    faults_arm(action ? atoi(action) : COUNT, target ? atol(target) : 0, error ? atoi(error) : EIO, 0, 1, 0);
 }
 
 /* ------------------------------------------------------------------------------------------------- paths and names */
@@ -213,6 +217,7 @@ static void die(void) {
 static int arrive(struct record *r) {
     if (!(S->kinds & (1u << r->kind))) return COUNT;
     r->point = ++S->count;
+    if (S->death && r->point >= S->death) return r->fired = KILL_BEFORE;
     if (S->action == COUNT || r->point < S->target || r->point >= S->target + S->repeat) return COUNT;
     r->fired = S->action;
     return S->action;

@@ -79,8 +79,13 @@ def watch(root: Path, journal: Path) -> None:
         raise ShimUnavailableError(f"cannot watch {root} with journal {journal}")
 
 
-def arm(action: Action, point: int, *, error: int = 0, kinds: int = 0, repeat: int = 1) -> None:
-    """`action` at the `point`-th point of `kinds` (bit set of Kind, 0 for all) from now on, `repeat` times in a row."""
+def arm(action: Action, point: int, *, error: int = 0, kinds: int = 0, repeat: int = 1, death: int = 0) -> None:
+    """`action` at the `point`-th point of `kinds` (bit set, 0 for all), `repeat` times; the end before `death`."""
     ctypes.CDLL(None).faults_arm(
-        ctypes.c_int(action), ctypes.c_long(point), ctypes.c_int(error), ctypes.c_uint(kinds), ctypes.c_long(repeat)
+        ctypes.c_int(action),
+        ctypes.c_long(point),
+        ctypes.c_int(error),
+        ctypes.c_uint(kinds),
+        ctypes.c_long(repeat),
+        ctypes.c_long(death),
     )

@@ -2,7 +2,7 @@
 
     python -m tests.faults.sweep                          all scenarios, --runs faults each
     python -m tests.faults.sweep hub --runs 5000 --seed 7
-    python -m tests.faults.sweep hub --fault kill_after:212:any:lost:4711:5:1    one run again, with its trace
+    python -m tests.faults.sweep hub --fault kill_after:212:any:lost:4711:5:1:0    one run again, with its trace
 
 The interleaving of a program's threads is its own, so the n-th point of two runs need not be the same operation: a
 re-run strikes the same place, and `--again` repeats it.

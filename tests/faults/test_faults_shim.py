@@ -1,6 +1,7 @@
 """The shim sees every call that CPython, SQLite and the event loops make, and injects what it is told to."""
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -22,17 +23,29 @@ def zygote() -> Iterator[Zygote]:
         yield running
 
 
-@pytest.fixture
-async def sink() -> AsyncIterator[tuple[int, list[int]]]:
-    received: list[int] = []
+class Sink:
+    """Counts the octets of one connection."""
 
-    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(1 << 20):
-            received.append(len(data))
+    def __init__(self) -> None:
+        self.port = 0
+        self.octets = 0
+        self.ended = asyncio.Event()
+
+    async def swallow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(1 << 20):
+                self.octets += len(data)
         writer.close()
+        self.ended.set()
 
-    server = await asyncio.start_server(swallow, "127.0.0.1", 0)
-    yield server.sockets[0].getsockname()[1], received
+
+@pytest.fixture
+async def sink() -> AsyncIterator[Sink]:
+    made = Sink()
+    server = await asyncio.start_server(made.swallow, "127.0.0.1", 0)
+    made.port = server.sockets[0].getsockname()[1]
+    yield made
+    await asyncio.wait_for(made.ended.wait(), 10)
     server.close()
     await server.wait_closed()
 
@@ -87,13 +100,13 @@ async def test_every_change_that_sqlite_makes_is_in_the_journal(watched: Watched
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-async def test_every_send_of_the_event_loops_is_a_point(watched: Watched, sink: tuple[int, list[int]], loop: str):
+async def test_every_send_of_the_event_loops_is_a_point(watched: Watched, sink: Sink, loop: str):
     if loop == "uvloop":
         pytest.importorskip("uvloop")
-    port, received = sink
-    assert await watched.run("sends", port=port, loop=loop) == 0, watched.log.read_text()
+    assert await watched.run("sends", port=sink.port, loop=loop) == 0, watched.log.read_text()
+    await asyncio.wait_for(sink.ended.wait(), 10)
     sent = [entry.result for entry in read_journal(watched.journal) if entry.kind is Kind.SEND and entry.result > 0]
-    assert sum(sent) == sum(received) == 5 + 1_001_000 + 100_000
+    assert sum(sent) == sink.octets == 5 + 1_001_000 + 100_000
 
 
 @pytest.mark.parametrize("action", [Action.KILL_BEFORE, Action.KILL_AFTER, Action.KILL_TORN])
@@ -125,7 +138,17 @@ async def test_a_short_write_writes_half(watched: Watched):
     assert watched.unexplained() == []
 
 
-async def test_a_failing_send_looks_like_a_lost_connection(watched: Watched, sink: tuple[int, list[int]]):
+async def test_a_failing_send_looks_like_a_lost_connection(watched: Watched, sink: Sink):
     fault = Fault(Action.FAIL, 1, kinds=(Kind.SEND,))
-    assert await watched.run("sends", fault, port=sink[0], loop="asyncio") == CRASHED
+    assert await watched.run("sends", fault, port=sink.port, loop="asyncio") == CRASHED
     assert "ConnectionResetError" in watched.log.read_text()
+
+
+async def test_a_failure_may_be_followed_by_the_end(watched: Watched):
+    assert await watched.run("python_files", Fault(Action.SHORT, 1, kinds=(Kind.WRITE,), death=3)) == -9
+    writes = [entry for entry in read_journal(watched.journal) if entry.kind is Kind.WRITE]
+    assert [(entry.fired, entry.executed) for entry in writes] == [
+        (Action.SHORT, True),
+        (Action.COUNT, True),
+        (Action.KILL_BEFORE, False),
+    ]

@@ -132,7 +132,7 @@ class Zygote:
         mutations: Sequence[str] = (),
     ) -> Child:
         """A child that applies `mutations`, watches `root`, arms `fault` and calls `target` ("module:function")."""
-        armed = fault and [fault.action, fault.point, fault.error, fault.mask, fault.repeat]
+        armed = fault and [fault.action, fault.point, fault.error, fault.mask, fault.repeat, fault.death]
         answer = self.ask(
             do="fork",
             target=target,
@@ -163,8 +163,8 @@ def _child(request: dict[str, Any]) -> None:
     if request["watch"]:
         shim.watch(*map(Path, request["watch"]))
         if request["fault"]:
-            action, point, error, kinds, repeat = request["fault"]
-            shim.arm(shim.Action(action), point, error=error, kinds=kinds, repeat=repeat)
+            action, point, error, kinds, repeat, death = request["fault"]
+            shim.arm(shim.Action(action), point, error=error, kinds=kinds, repeat=repeat, death=death)
     _resolve(request["target"])(**request["arguments"])
 
 

@@ -11,7 +11,7 @@ from tests.faults.shim import Action, Kind
     "fault",
     [
         Fault(Action.KILL_BEFORE, 12),
-        Fault(Action.FAIL, 3, Surviving.TORN, 99, 28, (Kind.FSYNC, Kind.RENAME), 5),
+        Fault(Action.FAIL, 3, Surviving.TORN, 99, 28, (Kind.FSYNC, Kind.RENAME), 5, 17),
     ],
 )
 def test_a_fault_survives_its_text_form(fault: Fault):
