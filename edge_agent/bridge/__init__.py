@@ -1,0 +1,1 @@
+"""The adapters to the local system: watched folders, its SOAP service, and the service that it calls."""

@@ -1,0 +1,52 @@
+"""The door of the outbox: one submission of the local system in, custody out; every adapter comes through here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
+
+from edge_agent.clock import Clock
+from edge_agent.preparation import Preparation
+from edge_agent.records import Taken
+from edge_agent.store import Store
+from protocol.errors import ExchangeError
+from protocol.exchange import PlainSubmission, Upload
+from runtime import logs
+
+_log = logs.get("edge.intake")
+
+
+class Intake:
+    """Prepares, seals and stores; wakes the sender."""
+
+    def __init__(self, preparation: Preparation, store: Store, clock: Clock, wake: Callable[[], None]) -> None:
+        self._preparation = preparation
+        self._store = store
+        self._clock = clock
+        self._wake = wake
+
+    async def take(self, submission: PlainSubmission, uploads: AsyncIterator[Upload]) -> Taken:
+        """Custody of a message: durable when this returns; the same message again gets the same answer.
+
+        Raises whatever `Preparation` does, and `document.conflict`. Nothing stays behind then.
+        """
+        try:
+            taken = await self._take(submission, uploads)
+        except ExchangeError as error:
+            # the element names a field; neither file names nor text reach the log (AC-4.2a-4)
+            _log.warning("refused", code=error.kind.code, element=error.element, package=submission.package)
+            raise
+        _log.info("taken", number=taken.number, repeated=taken.repeated, package=submission.package)
+        self._wake()
+        return taken
+
+    async def _take(self, submission: PlainSubmission, uploads: AsyncIterator[Upload]) -> Taken:
+        message = self._preparation.screen(submission)
+        with ExitStack() as stack:
+            received = await self._preparation.receive(message, uploads, stack)
+            prepared = self._preparation.seal(message, submission, received)
+            known = await self._store.run(self._store.outbox.find, prepared.identity, prepared.fingerprint)
+            if known is not None:
+                return known
+            await received.publish()
+            return await self._store.run(self._store.outbox.accept, prepared, self._clock())

@@ -1,0 +1,229 @@
+"""What the edge does to a message of the local system before the outbox takes it, in an order that is law.
+
+    1. secrecy, in memory: nothing of a marked message is ever written, not even to a temporary file (Điều 4.2a)
+    2. legacy encodings become NFC, before sealing (Điều 3.2; afterwards nobody may alter a byte)
+    3. required fields, lengths, dates, sender (Điều 4.1)
+    4. attachments stream to the payload store while they are hashed; the manifest must match them one to one
+    5. the seal, over header and digests
+
+A failure at any step leaves nothing behind: attachments get their names only when everything else is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from typing import Final
+
+import msgspec
+from lxml import etree
+
+from edge_agent.clock import VIETNAM, Clock
+from edge_agent.payloads import Payloads, PayloadWriter
+from edge_agent.records import Prepared, StoredAttachment
+from protocol import agency_codes, document_ids, errors, required, seal, secrecy, text
+from protocol.edxml.dates import format_date
+from protocol.edxml.writer import write_envelope
+from protocol.errors import ExchangeError
+from protocol.exchange import PlainSubmission, Upload
+from protocol.model import BussinessDocType, Document, Message, Reference, StatusMessage, TraceHeader
+from protocol.package_a.content_type import true_type
+from protocol.signing import Signer
+from protocol.xml_reading import parse
+
+SNIFFED: Final = 8
+"""Octets that tell a content type."""
+ORIGINAL_LIMIT: Final = 8 << 20
+"""Octets of an envelope as the local system sent it."""
+XML_JUNK: Final = b"\xef\xbb\xbf \t\r\n"
+
+
+class Received(msgspec.Struct, frozen=True):
+    """Attachments that are hashed and on disk, and do not have their names yet."""
+
+    writers: tuple[PayloadWriter, ...]
+    attachments: tuple[StoredAttachment, ...]
+
+    async def publish(self) -> None:
+        """Give them their names, durably. Raises `server.disk-full`."""
+        for writer in self.writers:
+            await asyncio.to_thread(writer.finish)
+
+
+class Preparation:
+    """Turns what the local system says into what the outbox keeps."""
+
+    def __init__(self, agency: str, signer: Signer, payloads: Payloads, clock: Clock) -> None:
+        self._agency = agency
+        self._signer = signer
+        self._payloads = payloads
+        self._clock = clock
+
+    def screen(self, submission: PlainSubmission) -> Message:
+        """Steps 1 to 3, without touching the disk: the message that may enter.
+
+        Raises:
+            ExchangeError: `secrecy.refused`, `text.undecodable`, `caller.not-the-sender`, `element.*`.
+        """
+        check_secrecy(submission)
+        message = to_nfc(submission.message)
+        secrecy.refuse_marked(message)  # a mark may show itself only after decoding
+        sender = message.header.sender if isinstance(message, Document) else message.sender
+        if sender.organ_id.strip() and not agency_codes.same(sender.organ_id, self._agency):
+            raise ExchangeError(errors.NOT_THE_SENDER, element="MessageHeader.From.OrganId")
+        if isinstance(message, StatusMessage):
+            required.check_status(message, required.EDGE)
+            return message
+        message = self._completed(message)
+        required.check_document(message, required.EDGE, today=self._clock().astimezone(VIETNAM).date())
+        return message
+
+    async def receive(self, message: Message, uploads: AsyncIterator[Upload], stack: ExitStack) -> Received:
+        """Step 4. Leaving `stack` without `publish` removes what was written.
+
+        Raises errors of the `attachment` and `mime` branches, and `server.disk-full`.
+        """
+        if isinstance(message, StatusMessage):
+            return Received((), ())
+        writers = await self._write(message, uploads, stack)
+        for reference in message.references:
+            if reference.content_id not in writers:
+                raise ExchangeError(errors.ATTACHMENT_MISSING, element=reference.content_id)
+        kept = tuple(_kept(reference, *writers[reference.content_id]) for reference in message.references)
+        return Received(tuple(writer for writer, _ in writers.values()), kept)
+
+    def seal(
+        self, message: Message, submission: PlainSubmission, attachments: tuple[StoredAttachment, ...]
+    ) -> Prepared:
+        """Step 5."""
+        content = _with_references(message, attachments)
+        fingerprint = fingerprint_of(content)
+        unsealed = write_envelope(self._stamped(content), envelope_id=f"E{fingerprint[:32]}")
+        # opened again: the seal is proved before anything relies on it
+        opened = seal.open_seal(etree.fromstring(seal.seal(unsealed, self._signer)))
+        document_id = document_id_of(content)
+        return Prepared(
+            kind="document" if isinstance(content, Document) else "status",
+            identity=identity_of(content, fingerprint),
+            fingerprint=fingerprint,
+            document_id=document_id,
+            document_key=document_ids.key(document_id),
+            digest=opened.digest,
+            envelope=opened.sealed,
+            original=submission.original,
+            package=submission.package,
+            priority=content.header.other_info.priority if isinstance(content, Document) else 0,
+            recipients=recipients_of(content),
+            attachments=attachments,
+        )
+
+    async def _write(
+        self, document: Document, uploads: AsyncIterator[Upload], stack: ExitStack
+    ) -> dict[str, tuple[PayloadWriter, bytes]]:
+        wanted = {reference.content_id for reference in document.references}
+        writers: dict[str, tuple[PayloadWriter, bytes]] = {}
+        async for upload in uploads:
+            if upload.content_id not in wanted:
+                raise ExchangeError(errors.ATTACHMENT_EXTRA, element=upload.content_id)
+            if upload.content_id in writers:
+                raise ExchangeError(errors.ATTACHMENT_DOUBLED, element=upload.content_id)
+            writer = stack.enter_context(self._payloads.writer())
+            start = b""
+            async for chunk in upload:
+                start = start or bytes(chunk[:SNIFFED])
+                await asyncio.to_thread(writer.write, chunk)
+            writers[upload.content_id] = writer, start
+        return writers
+
+    def _completed(self, document: Document) -> Document:
+        """With the DocumentId that a local system may leave out (comma form: this agency is the origin)."""
+        header = document.header
+        if header.document_id.strip() or header.promulgation_info.date is None or not header.code.number:
+            return document
+        made = document_ids.compose(self._agency, header.promulgation_info.date, header.code.full)
+        return msgspec.structs.replace(document, header=msgspec.structs.replace(header, document_id=made))
+
+    def _stamped(self, message: Message) -> Message:
+        """With this system's own hop (edXML TraceHeader), and a time on a status that has none."""
+        now = self._clock()
+        if isinstance(message, StatusMessage):
+            return message if message.timestamp else msgspec.structs.replace(message, timestamp=now)
+        hop = TraceHeader(organ_id=self._agency, timestamp=now)
+        return msgspec.structs.replace(message, trace_headers=(*message.trace_headers, hop))
+
+
+def to_nfc(message: Message) -> Message:
+    """The message in canonical Unicode (AC-3.2-1). Raises `text.undecodable` where only a person could tell."""
+    conversion = text.convert(message)
+    if conversion.undecided:
+        raise ExchangeError(errors.UNDECODABLE_TEXT, element=conversion.undecided[0][0])
+    return conversion.message
+
+
+def check_secrecy(submission: PlainSubmission) -> None:
+    """Refuse a state-secret mark, also in elements that the model does not know.
+
+    Raises `secrecy.refused` with rule and element, never a word of the text (AC-4.2a-4).
+    """
+    secrecy.refuse_marked(submission.message)
+    if not submission.original.lstrip(XML_JUNK).startswith(b"<"):
+        return  # fields of a clerk: all of them are in the model
+    mark = secrecy.find_mark_in_xml(parse(submission.original, max_size=ORIGINAL_LIMIT, tolerant=True))
+    if mark is not None:
+        raise ExchangeError(errors.SECRET_MARK, element=mark.element, rule=mark.rule)
+
+
+def fingerprint_of(message: Message) -> str:
+    """Hex SHA-256 of what a message says, attachments by digest; without hops, which change at every try."""
+    content = msgspec.structs.replace(message, trace_headers=()) if isinstance(message, Document) else message
+    return hashlib.sha256(write_envelope(content, envelope_id="content")).hexdigest()
+
+
+def identity_of(message: Message, fingerprint: str) -> str:
+    """What makes two messages one.
+
+    The DocumentId of a new document; an update, recall, replacement or status may come again for the same DocumentId,
+    so its content belongs to its identity.
+    """
+    key = document_ids.key(document_id_of(message))
+    if isinstance(message, Document) and message.bussiness.doc_type == BussinessDocType.NEW:
+        return f"document\n{key}"
+    return f"{'document' if isinstance(message, Document) else 'status'}\n{key}\n{fingerprint}"
+
+
+def document_id_of(message: Message) -> str:
+    """The DocumentId that a message is (document) or is about (status)."""
+    if isinstance(message, Document):
+        return message.header.document_id
+    answered = message.response_for[0]
+    issued = format_date(answered.promulgation_date) if answered.promulgation_date else ""
+    return answered.document_id.strip() or f"{answered.organ_id},{issued},{answered.code}"
+
+
+def recipients_of(message: Message) -> tuple[str, ...]:
+    """Canonical codes of the recipients of a document; nobody's for a status."""
+    if not isinstance(message, Document):
+        return ()
+    return tuple(dict.fromkeys(agency_codes.canonical(one.organ_id) for one in message.header.to))
+
+
+def _with_references(message: Message, attachments: tuple[StoredAttachment, ...]) -> Message:
+    if isinstance(message, StatusMessage):
+        return message
+    return msgspec.structs.replace(message, references=tuple(one.reference for one in attachments))
+
+
+def _kept(reference: Reference, writer: PayloadWriter, start: bytes) -> StoredAttachment:
+    written = writer.written
+    if reference.sha256 is not None and reference.sha256.hex() != written.sha256:
+        raise ExchangeError(errors.ATTACHMENT_DIGEST, element=reference.content_id)
+    return StoredAttachment(
+        content_id=reference.content_id,
+        name=reference.attachment_name,
+        content_type=true_type(reference, start),
+        description=reference.description,
+        sha256=written.sha256,
+        size=written.size,
+    )

@@ -1,0 +1,204 @@
+"""The sending task: outbox → hub until the hub's receipt is held, most urgent first.
+
+the answer                                          what happens
+a receipt that verifies                             DA_GUI
+no line, hub busy, hub full, clock                  everyone waits (back-off), then the most urgent goes first
+the agency itself is refused (suspended, revoked)   everyone waits longer, an alarm says why; nothing is given up
+a permanent refusal of this message                 GUI_LOI with the reason
+anything else, a receipt that does not verify       this message waits (back-off); unknown errors are temporary
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Final
+
+from edge_agent.backoff import Backoff, Random
+from edge_agent.clock import Clock, from_text
+from edge_agent.payloads import Payloads
+from edge_agent.records import Outgoing
+from edge_agent.store import Store
+from edge_agent.trusting import Beliefs, check_acceptance
+from edge_agent.uplink import HubLink
+from edge_agent.watching import Watchman
+from protocol import errors
+from protocol.errors import ExchangeError
+from protocol.exchange import Accepted
+from runtime import logs
+
+LINE: Final = frozenset(
+    {errors.UNREACHABLE, errors.BUSY, errors.STOPPING, errors.DISK_FULL, errors.CLOCK, errors.TRUST_STALE}
+)
+"""Failures that say nothing about the message."""
+AGENCY: Final = frozenset(
+    {
+        errors.UNAUTHENTICATED,
+        errors.CERTIFICATE_REVOKED,
+        errors.CERTIFICATE_EXPIRED,
+        errors.NOT_REGISTERED,
+        errors.SUSPENDED,
+        errors.SEAL_EXPIRED,
+        errors.SEAL_NOT_YET_VALID,
+        errors.SEAL_REVOKED,
+        errors.SEAL_UNTRUSTED,
+    }
+)
+"""Refusals of the agency: a person puts them right, and then everything goes out."""
+IDLE: Final = 30.0
+"""Seconds between two looks at an outbox that nobody woke."""
+
+_log = logs.get("edge.sending")
+
+
+class Sender:
+    """One per agent. `wake` when the outbox has something new."""
+
+    def __init__(
+        self,
+        *,
+        agency: str,
+        store: Store,
+        payloads: Payloads,
+        link: HubLink,
+        beliefs: Beliefs,
+        watchman: Watchman,
+        backoff: Backoff,
+        parallel: int,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        self._agency = agency
+        self._store = store
+        self._payloads = payloads
+        self._link = link
+        self._beliefs = beliefs
+        self._watchman = watchman
+        self._backoff = backoff
+        self._parallel = parallel
+        self._clock = clock
+        self._random = random
+        self._woken = asyncio.Event()
+        self._under_way: dict[int, asyncio.Task[None]] = {}
+        self._failures = 0
+        self._pause_until: datetime | None = None
+        self._successes = 0
+        self._tried: dict[int, int] = {}
+
+    def wake(self) -> None:
+        """Something new stands in the outbox."""
+        self._woken.set()
+
+    async def run(self, drain: asyncio.Event) -> None:
+        """Send until `drain`; what is under way then is finished."""
+        while not drain.is_set():
+            self._woken.clear()
+            await self._start_due()
+            await self._wait(drain)
+        if self._under_way:
+            await asyncio.wait(self._under_way.values())
+
+    async def _start_due(self) -> None:
+        now = self._clock()
+        if self._pause_until is not None and now < self._pause_until:
+            return
+        room = self._parallel - len(self._under_way)
+        if self._failures:
+            room = min(room, 1 - len(self._under_way))  # one message finds out whether the hub is back
+        if room <= 0:
+            return
+        for item in await self._store.run(self._store.outbox.due, now, room + len(self._under_way)):
+            if item.number not in self._under_way and room > 0:
+                room -= 1
+                self._under_way[item.number] = asyncio.create_task(self._send(item), name=f"send-{item.number}")
+
+    async def _wait(self, drain: asyncio.Event) -> None:
+        """Until woken, drained, a message is done, or the next try is due."""
+        waits = [asyncio.create_task(self._woken.wait()), asyncio.create_task(drain.wait())]
+        try:
+            await asyncio.wait(
+                [*waits, *self._under_way.values()],
+                timeout=await self._until_next(),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            for wait in waits:
+                wait.cancel()
+        self._under_way = {number: task for number, task in self._under_way.items() if not task.done()}
+
+    async def _until_next(self) -> float:
+        due = await self._store.run(self._store.outbox.next_attempt)
+        moments = [from_text(due)] if due is not None else []
+        if self._pause_until is not None:
+            moments = [max(self._pause_until, *moments)] if moments else []
+        seconds = min(((moment - self._clock()).total_seconds() for moment in moments), default=IDLE)
+        if self._under_way and seconds <= 0:
+            return IDLE  # a task will end first
+        return min(max(seconds, 0.01), IDLE)
+
+    async def _send(self, item: Outgoing) -> None:
+        try:
+            accepted = await self._hand_over(item)
+            await self._keep(item, accepted)
+        except ExchangeError as error:
+            await self._failed(item, error)
+        except Exception as error:  # noqa: BLE001 -- unknown errors are temporary, and never stop the queue
+            _log.exception("send-failed", number=item.number)
+            await self._postpone(item, ExchangeError(errors.INTERNAL, cause=type(error).__name__))
+
+    async def _hand_over(self, item: Outgoing) -> Accepted:
+        run, outbox = self._store.run, self._store.outbox
+        envelope = await run(outbox.envelope, item.number)
+        if item.kind == "status":
+            return await self._link.report(envelope)
+        attachments = await run(outbox.attachments, item.number)
+        if not all(self._payloads.has(one.sha256, one.size) for one in attachments):
+            await self._watchman.alarm("payload", f"Mất tệp đính kèm của văn bản gửi số {item.number} trong kho.")
+            raise ExchangeError(errors.INTERNAL, reason="payload lost")
+        return await self._link.send(envelope, attachments, self._payloads)
+
+    async def _keep(self, item: Outgoing, accepted: Accepted) -> None:
+        try:
+            leaf = self._beliefs.check_receipt(accepted.receipt)
+            check_acceptance(leaf, digest=item.digest, sender=self._agency)
+        except ExchangeError as error:
+            await self._watchman.alarm("receipt", f"Giấy biên nhận của trục cho văn bản số {item.number} không đúng.")
+            raise ExchangeError(errors.BAD_ANSWER, cause=error.kind.code) from error
+        await self._store.run(
+            self._store.outbox.sent, item.number,
+            hub_number=accepted.number, receipt=accepted.receipt, now=self._clock(),
+        )  # fmt: skip
+        _log.info("sent", number=item.number, hub_number=accepted.number, repeated=accepted.repeated)
+        self._failures, self._pause_until = 0, None
+        self._successes += 1
+        self._tried.pop(item.number, None)
+        await self._watchman.reached("send")
+        await self._watchman.clear("agency")
+        await self._watchman.see(accepted.receipt)
+
+    async def _failed(self, item: Outgoing, error: ExchangeError) -> None:
+        others_passed = self._tried.get(item.number, self._successes) < self._successes
+        self._tried[item.number] = self._successes
+        if error.kind in AGENCY:
+            await self._watchman.alarm("agency", error.sentence)
+            await self._pause(item, error)
+        elif error.kind in LINE and not others_passed:
+            await self._pause(item, error)
+        elif error.kind.temporary:
+            await self._postpone(item, error)
+        else:
+            await self._store.run(self._store.outbox.refused, item.number, error, self._clock())
+            _log.warning("refused-by-hub", number=item.number, code=error.kind.code, element=error.element)
+
+    async def _pause(self, item: Outgoing, error: ExchangeError) -> None:
+        """Nobody gets through now. The order of the queue stays: what is urgent then goes first."""
+        self._failures += 1
+        delay = timedelta(seconds=self._backoff.delay(self._failures, self._random))
+        self._pause_until = self._clock() + delay
+        await self._store.run(self._store.outbox.postpone, item.number, error, until=self._clock())
+        _log.info("hub-away", code=error.kind.code, wait=delay.total_seconds())
+
+    async def _postpone(self, item: Outgoing, error: ExchangeError) -> None:
+        delay = timedelta(seconds=self._backoff.delay(item.attempts + 1, self._random))
+        await self._store.run(self._store.outbox.postpone, item.number, error, until=self._clock() + delay)
+        _log.info("postponed", number=item.number, code=error.kind.code, wait=delay.total_seconds())

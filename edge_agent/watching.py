@@ -1,0 +1,159 @@
+"""The watchman: alarms for people, last contacts, and the checkpoints of the hub's log that pass by.
+
+Every checkpoint seen is kept, and a consistency proof must connect it to the others (RFC 9162 §2.1.4): a hub that shows
+one history to this agency and another elsewhere, or rewrites its own, raises an alarm that nothing but a person clears.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Final
+
+from edge_agent.clock import Clock, from_text, to_text
+from edge_agent.records import SeenCheckpoint
+from edge_agent.store import Store
+from edge_agent.trusting import Beliefs
+from edge_agent.uplink import HubLink
+from protocol import errors
+from protocol.checkpoint import Checkpoint, read_checkpoint
+from protocol.errors import ExchangeError
+from protocol.merkle import verify_consistency
+from protocol.receipts import Receipt
+from runtime import logs
+from runtime.config import ConfigError
+
+SILENCE: Final = timedelta(minutes=5)
+"""Without contact for this long, an alarm is raised."""
+SKEW: Final = timedelta(minutes=5)
+"""A clock farther off than this raises an alarm."""
+CONTACT_EVERY: Final = timedelta(seconds=20)
+"""Contacts are written down no more often than this."""
+ROUND: Final = 50
+"""Proofs asked for in one round."""
+FORKED: Final = "log-forked"
+
+_log = logs.get("edge.watching")
+
+
+class Watchman:
+    """One per agent; other tasks tell it what they saw."""
+
+    def __init__(self, store: Store, link: HubLink, beliefs: Beliefs, clock: Clock) -> None:
+        self._store = store
+        self._link = link
+        self._beliefs = beliefs
+        self._clock = clock
+        self._started = clock()
+        self._written: dict[str, object] = {}
+        self._last_reached = self._started
+        self._open = {alarm.kind for alarm in store.watch.alarms()}
+        self._seen_text = ""
+
+    async def alarm(self, kind: str, text: str) -> None:
+        """Raise an alarm (once until it is cleared)."""
+        if kind not in self._open:
+            self._open.add(kind)
+            if await self._store.run(self._store.watch.alarm, kind, text, self._clock()):
+                _log.error("alarm", kind=kind)
+
+    async def clear(self, kind: str) -> None:
+        """What raised it is over."""
+        if kind in self._open:
+            self._open.discard(kind)
+            await self._store.run(self._store.watch.clear, kind, self._clock())
+
+    async def reached(self, name: str) -> None:
+        """The hub answered to `name` (poll, send, receive)."""
+        now = self._last_reached = self._clock()
+        written = self._written.get(name)
+        if not isinstance(written, type(now)) or now - written > CONTACT_EVERY:
+            self._written[name] = now
+            await self._store.run(self._store.watch.contact, name, "", now)
+        await self.clear("hub")
+        await self._check_clock()
+
+    async def missed(self, error: ExchangeError) -> None:
+        """The hub could not be reached."""
+        if self._clock() - self._last_reached > SILENCE:
+            await self.alarm("hub", f"Mất liên lạc với trục liên thông: {error.sentence}")
+
+    async def see(self, receipt: str) -> None:
+        """Keep the checkpoint inside a receipt that was verified."""
+        text = Receipt.from_text(receipt).checkpoint
+        if text != self._seen_text:  # receipts of one batch share it
+            self._seen_text = text
+            await self._keep(read_checkpoint(text, self._beliefs.vkeys()))
+
+    async def run(self, drain: asyncio.Event, every: float = 60.0) -> None:
+        """Once a minute: trust data, the hub's newest checkpoint, missing proofs."""
+        while not drain.is_set():
+            try:
+                await self.round()
+            except ExchangeError as error:
+                await self.missed(error)
+            except ConfigError as error:
+                await self.alarm("trust", f"Dữ liệu tin cậy của trục không dùng được: {error}")
+            await _sleep(drain, every)
+
+    async def round(self) -> None:
+        """One look at the hub's public face. Raises `ExchangeError` when it cannot be reached, `ConfigError`."""
+        if await asyncio.to_thread(self._beliefs.refresh, await self._link.trust()):
+            _log.info("trust-renewed")
+        await self.reached("trust")
+        await self.clear("trust")
+        try:
+            await self._keep(read_checkpoint(await self._link.checkpoint(), self._beliefs.vkeys()))
+            await self._prove()
+        except ExchangeError as error:
+            if error.kind is not errors.PROOF_INVALID:
+                raise
+            await self.alarm(FORKED, "Sổ bằng chứng của trục không nhất quán. Giữ nguyên máy này và báo thanh tra.")
+
+    async def _keep(self, checkpoint: Checkpoint) -> None:
+        run, watch = self._store.run, self._store.watch
+        known = await run(watch.checkpoint_of, checkpoint.size)
+        if known is not None:
+            if known.root != checkpoint.root.hex():
+                raise ExchangeError(errors.PROOF_INVALID, element="checkpoint", size=checkpoint.size)
+            return
+        first = await run(watch.latest_checkpoint) is None
+        seen = SeenCheckpoint(
+            size=checkpoint.size,
+            root=checkpoint.root.hex(),
+            text=checkpoint.text,
+            seen_at=to_text(self._clock()),
+            consistent=first,
+        )
+        await run(watch.see, seen)
+
+    async def _prove(self) -> None:
+        """Connect what is not connected yet, smallest first. Raises `proof.invalid`."""
+        run, watch = self._store.run, self._store.watch
+        for seen in (await run(watch.unproved_checkpoints))[:ROUND]:
+            latest = await run(watch.latest_checkpoint)
+            assert latest is not None, "the first checkpoint is consistent with itself"
+            small, large = sorted((latest, seen), key=lambda one: one.size)
+            proof = await self._link.consistency(small.size, large.size)
+            verify_consistency(small.size, bytes.fromhex(small.root), large.size, bytes.fromhex(large.root), proof)
+            await run(watch.proved, seen.size)
+
+    async def _check_clock(self) -> None:
+        skew = self._link.skew
+        if skew is not None and abs(skew) > SKEW:
+            seconds = int(skew.total_seconds())
+            await self.alarm("clock", f"Đồng hồ máy này lệch {seconds} giây so với trục. Chỉnh lại đồng hồ.")
+        elif skew is not None:
+            await self.clear("clock")
+
+
+def seconds_since(moment: str, clock: Clock) -> float:
+    """Age of a stored time."""
+    return (clock() - from_text(moment)).total_seconds()
+
+
+async def _sleep(drain: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(drain.wait(), seconds)
+    except TimeoutError:
+        return
