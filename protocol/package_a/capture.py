@@ -74,7 +74,10 @@ class EnvelopeCapture:
     def cut(self, position: int) -> bytes:
         """The element whose end tag is at `position`. Raises `message.too-large`."""
         self._declared = []
-        end = self._octets.find(b">", position - self._position) + 1
+        end = position - self._position
+        # after an element without content (`<x/>`) the parser stands behind it already
+        if self._octets.startswith(b"</", end):
+            end = self._octets.index(b">", end) + 1
         if end > self._limit:
             raise self._too_large()
         octets = bytes(self._octets[:end])
