@@ -13,7 +13,7 @@ import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from certs import revocation
+from certs import keys, revocation
 from runtime.config import ConfigError
 
 FORMAT: Final = "lienthong-trust-1"
@@ -43,7 +43,7 @@ class TrustBundle(msgspec.Struct, frozen=True, kw_only=True):
             )
         except OSError as error:
             raise ConfigError(f"Không đọc được dữ liệu tin cậy {error.filename}: {error.strerror}.") from error
-        except (ValueError, revocation.CrlError) as error:
+        except (*keys.UNREADABLE, revocation.CrlError) as error:
             raise ConfigError(f"Dữ liệu tin cậy trong {path} bị hỏng: {error}.") from error
 
     @classmethod
@@ -57,7 +57,7 @@ class TrustBundle(msgspec.Struct, frozen=True, kw_only=True):
                 _certificates("\n".join(part).encode()) for part in (text.roots, text.intermediates)
             )
             crls = tuple(block for one in text.crls for block in revocation.split_pem(one.encode()))
-        except (ValueError, msgspec.MsgspecError, revocation.CrlError) as error:
+        except (*keys.UNREADABLE, msgspec.MsgspecError, revocation.CrlError) as error:
             raise ConfigError(f"Gói tin cậy không đúng khuôn dạng: {error}.") from error
         if text.format != FORMAT or not roots:
             raise ConfigError(f"Gói tin cậy không đúng khuôn dạng: cần {FORMAT} và ít nhất một chứng thư gốc.")

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 
 from certs import keys, names
@@ -85,7 +84,7 @@ def read_request(data: bytes) -> bytes:
     try:
         if data.lstrip().startswith(b"-----"):
             return x509.load_pem_x509_csr(data).public_bytes(serialization.Encoding.DER)
-    except ValueError as error:
+    except keys.UNREADABLE as error:
         raise ExchangeError(ENROLMENT_REQUEST, reason="form") from error
     return data
 
@@ -101,7 +100,7 @@ def check_request(request: bytes) -> keys.PublicKey:
         parsed = x509.load_der_x509_csr(request)
         key = keys.check_leaf_key(parsed.public_key())
         proved = parsed.is_signature_valid
-    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature) as error:
+    except keys.UNREADABLE as error:
         raise ExchangeError(ENROLMENT_REQUEST, reason="form") from error
     except ExchangeError as error:
         raise ExchangeError(ENROLMENT_REQUEST, reason=error.kind.code) from error

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal
 
+from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -22,6 +23,16 @@ from runtime.config import ConfigError
 KeyKind = Literal["p-256", "p-384", "rsa-2048", "rsa-3072", "rsa-4096"]
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+
+UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What the library raises when a certificate, list, request or key is damaged; not all of them are ValueError."""
 
 _RSA_SMALLEST: Final = 2048
 _RSA_LARGEST: Final = 8192  # above it one verification costs milliseconds: a way to make the hub slow
@@ -138,5 +149,5 @@ def _load(path: Path) -> object:
         return serialization.load_pem_private_key(data, password=None)
     except TypeError as error:
         raise ConfigError(f"Tệp khóa {path} có mật khẩu: dịch vụ không tự mở được. Bỏ mật khẩu.") from error
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except UNREADABLE as error:
         raise ConfigError(f"Tệp khóa {path} bị hỏng hoặc không phải khóa PEM.") from error

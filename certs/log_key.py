@@ -84,7 +84,7 @@ def read_statement(statement: str) -> Statement:
     try:
         container = msgspec.json.decode(statement, type=Statement)
         readable = container.format == FORMAT and bool(container.leaf)
-    except (ValueError, IndexError, msgspec.MsgspecError) as error:
+    except (*keys.UNREADABLE, IndexError, msgspec.MsgspecError) as error:
         raise ExchangeError(PROOF_INVALID, element=_ELEMENT, reason="form") from error
     if not readable:
         raise ExchangeError(PROOF_INVALID, element=_ELEMENT, reason="format")

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID, SignatureAlgorithmOID
 
@@ -33,7 +33,6 @@ _SIGNATURES: Final = frozenset(
 )
 _UNDERSTOOD: Final = (x509.BasicConstraints, x509.KeyUsage, x509.ExtendedKeyUsage, x509.SubjectAlternativeName)
 _SIZE_LIMIT: Final = 16_384  # octets of one certificate; an RSA-4096 leaf has 2 kB
-_BAD: Final = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension)
 SEALING: Final = frozenset(
     {
         DOCUMENT_SIGNING,
@@ -112,16 +111,15 @@ def parse(der: bytes) -> x509.Certificate:
         raise _refusal(SEAL_MALFORMED, "size")
     try:
         certificate = x509.load_der_x509_certificate(der)
-        _ = (
-            certificate.extensions,
-            certificate.subject,
-            certificate.issuer,
-        )  # parsed lazily: now, so that errors come now
+        # parsed lazily by the library: asked for now, so that errors come now
+        _ = certificate.extensions, certificate.subject, certificate.issuer
         if certificate.version is not x509.Version.v3:
             raise _refusal(SEAL_MALFORMED, "version")
+        if not der.endswith(b"\x00" + certificate.signature):  # X.690 §11.2.1, which the library lets pass
+            raise _refusal(SEAL_MALFORMED, "padding")
         if certificate.signature_algorithm_oid not in _SIGNATURES:
             raise _refusal(SEAL_ALGORITHM, "signature algorithm")
-    except _BAD as error:
+    except keys.UNREADABLE as error:
         raise _refusal(SEAL_MALFORMED, "form") from error
     return certificate
 
@@ -134,7 +132,7 @@ def build(der: bytes, anchors: Anchors) -> Path:
         raise _refusal(SEAL_UNTRUSTED, "issuer")
     try:
         key = keys.check_leaf_key(leaf.public_key())
-    except _BAD as error:
+    except keys.UNREADABLE as error:
         raise _refusal(SEAL_ALGORITHM, "key") from error
     _check_leaf(leaf)
     chain = (leaf, issuer, anchors.above[issuer])
@@ -162,7 +160,7 @@ def issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
         return False
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (*_BAD, InvalidSignature):
+    except (*keys.UNREADABLE, InvalidSignature):
         return False
     return True
 

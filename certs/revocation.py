@@ -8,7 +8,6 @@ from typing import Final
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from certs import keys
@@ -101,7 +100,7 @@ def read(data: bytes, issuers: Iterable[x509.Certificate]) -> RevocationList:
         if signer is None:
             raise CrlError("not signed by a trusted issuer")
         return _trusted(crl)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except (*keys.UNREADABLE, x509.ExtensionNotFound) as error:
         raise CrlError(f"unreadable: {type(error).__name__}") from error
 
 
@@ -117,6 +116,8 @@ def _trusted(crl: x509.CertificateRevocationList) -> RevocationList:
         # A critical extension here narrows the list (delta, one reason only): RFC 5280 §5.2 forbids ignoring it.
         if extension.critical:
             raise CrlError(f"critical extension {extension.oid.dotted_string}")
+    if not crl.public_bytes(serialization.Encoding.DER).endswith(b"\x00" + crl.signature):
+        raise CrlError("padding of the signature")  # X.690 §11.2.1
     if crl.next_update_utc is None:
         raise CrlError("no nextUpdate")
     number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number

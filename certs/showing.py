@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from certs import names
+from certs import keys, log_key, names
 from certs.bundle import TrustBundle
 from protocol.receipts import Receipt, decode_leaf
 from runtime.config import ConfigError
@@ -29,21 +29,31 @@ def describe(path: Path) -> Iterator[str]:
         raise ConfigError(f"Tệp {path} quá lớn.")
     data = path.read_bytes()
     try:
-        if b"-----BEGIN CERTIFICATE-----" in data:
+        if data.lstrip().startswith(b"{"):
+            yield from _json(data)
+        elif b"-----BEGIN CERTIFICATE-----" in data:
             for certificate in x509.load_pem_x509_certificates(data):
                 yield from _certificate(certificate)
         elif b"-----BEGIN X509 CRL-----" in data:
             yield from _list(x509.load_pem_x509_crl(data))
-        elif data.lstrip().startswith(b"{"):
-            yield from _bundle(TrustBundle.from_json(data))
         elif data.startswith(b"c2sp.org/tlog-proof@v1\n"):
             yield from _receipt(Receipt.from_text(data.decode("utf-8", errors="replace")))
         else:
             yield from _certificate(x509.load_der_x509_certificate(data))
-    except ValueError as error:
+    except keys.UNREADABLE as error:
         raise ConfigError(
             f"Tệp {path} không phải chứng thư, danh sách thu hồi, gói tin cậy hay giấy biên nhận hợp lệ."
         ) from error
+
+
+def _json(data: bytes) -> Iterator[str]:
+    if log_key.FORMAT.encode() not in data[:200]:
+        yield from _bundle(TrustBundle.from_json(data))
+        return
+    statement = log_key.read_statement(data.decode("utf-8", errors="replace"))
+    yield "Xác nhận khóa của sổ bằng chứng (chưa kiểm chứng), ký bởi:"
+    yield from _certificate(x509.load_der_x509_certificate(statement.leaf))
+    yield from (f"  {line}" for line in statement.text.splitlines())
 
 
 def _certificate(certificate: x509.Certificate) -> Iterator[str]:

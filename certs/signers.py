@@ -89,7 +89,7 @@ def read_certificates(path: Path) -> list[x509.Certificate]:
         return x509.load_pem_x509_certificates(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"Không đọc được chứng thư {path}: {error.strerror}.") from error
-    except ValueError as error:
+    except keys.UNREADABLE as error:
         raise ConfigError(f"Tệp {path} không chứa chứng thư PEM hợp lệ.") from error
 
 

@@ -83,7 +83,7 @@ def _strict(protocol: int, minimum: ssl.TLSVersion) -> ssl.SSLContext:
 def _pin(context: ssl.SSLContext, certificates: Sequence[bytes]) -> None:
     try:
         context.load_verify_locations(cadata=bundles.pem_file(certificates))
-    except (ssl.SSLError, ValueError) as error:
+    except (ssl.SSLError, *keys.UNREADABLE) as error:
         raise ConfigError("Chứng thư gốc dùng cho TLS không đọc được.") from error
 
 
