@@ -73,17 +73,17 @@ def _explain(error: BaseException) -> tuple[str, int]:  # noqa: PLR0911 - a tabl
 def _usage(error: click.UsageError) -> str:
     name = error.ctx.command_path if error.ctx else ""
     help_line = f"\nXem hướng dẫn: {name} --help" if name else ""
+    hint = error.param.get_error_hint(error.ctx) if isinstance(error, click.BadParameter) and error.param else ""
     match error:
         case click.NoSuchOption():
             text = f"không có tùy chọn {error.option_name}"
         case click.MissingParameter():
-            text = f"thiếu tham số {error.param.make_metavar(error.ctx) if error.param and error.ctx else ''}"
+            text = f"thiếu {hint}"
         case click.BadParameter():
-            what = error.param.name if error.param else ""
-            text = f"giá trị của {what} không hợp lệ: {error.message}"
+            text = f"giá trị của {hint} không hợp lệ: {error.message}" if hint else error.message
         case _:
             text = error.format_message()
-    return f"Sai cách dùng: {text}.{help_line}"
+    return f"Sai cách dùng: {text.removesuffix('.')}.{help_line}"
 
 
 def _flush() -> None:
