@@ -29,7 +29,8 @@ def parse_timestamp(text: str) -> datetime | None:
     """The moment that `text` names, aware UTC; `None` when it names none. A date alone is its midnight in Vietnam."""
     try:
         moment = _parse(text) if len(text) <= _LENGTH_MAX else None
-        return moment and moment.astimezone(UTC)
+        # through Vietnam time: what cannot be written back at the ends of the calendar is no moment
+        return moment and moment.astimezone(VIETNAM).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 

@@ -43,8 +43,16 @@ def only(children: Children, name: str, path: str) -> etree._Element | None:
     if elements is None:
         return None
     if len(elements) > 1:
-        raise ExchangeError(ELEMENT_MISMATCH, element=f"{path}.{name}")
+        raise ExchangeError(ELEMENT_MISMATCH, element=f"{path}.{name}" if path else name)
     return elements[0]
+
+
+def demanded(children: Children, name: str, path: str = "") -> etree._Element:
+    """The group of that name. Raises `element.missing`, and as `only`."""
+    element = only(children, name, path)
+    if element is None:
+        raise ExchangeError(ELEMENT_MISSING, element=f"{path}.{name}" if path else name)
+    return element
 
 
 def many(children: Children, name: str, path: str, limit: int = ITEMS_MAX) -> Sequence[etree._Element]:

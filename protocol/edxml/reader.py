@@ -14,6 +14,7 @@ from protocol.edxml.elements import (
     Children,
     children_of,
     day,
+    demanded,
     digits,
     fields_of,
     flag,
@@ -61,15 +62,12 @@ def read_message(envelope: etree._Element) -> Message:
     """
     name = local_name(envelope)
     if name == "edXML":
-        inner = only(children_of(envelope), "edXMLEnvelope", name)
-        if inner is None:
-            raise ExchangeError(ELEMENT_MISSING, element="edXMLEnvelope")
-        envelope = inner
+        envelope = demanded(children_of(envelope), "edXMLEnvelope")
     elif name != "edXMLEnvelope":
         raise ExchangeError(UNKNOWN_FORMAT)
     parts = children_of(envelope)
-    header = children_of(_demanded(parts, "edXMLHeader"))
-    message_header = _demanded(header, "MessageHeader")
+    header = children_of(demanded(parts, "edXMLHeader"))
+    message_header = demanded(header, "MessageHeader")
     references = read_manifest(only(parts, "edXMLBody", "edXMLEnvelope"))
     if is_status(message_header):
         if references:  # a status carries no attachment; one that does hides a document from every check
@@ -92,7 +90,7 @@ def read_message_header(element: etree._Element) -> MessageHeader:
     path = "MessageHeader"
     children = children_of(element)
     return MessageHeader(
-        sender=read_organization(_demanded(children, "From", path), f"{path}.From"),
+        sender=read_organization(demanded(children, "From", path), f"{path}.From"),
         to=tuple(read_organization(to, "MessageHeader.To") for to in many(children, "To", path, names.RECIPIENTS_MAX)),
         code=_code(children),
         promulgation_info=_promulgation_info(children),
@@ -118,7 +116,7 @@ def read_status(element: etree._Element) -> StatusMessage:
     children = children_of(element)
     staff = only(children, "StaffInfo", path)
     return StatusMessage(
-        sender=read_organization(_demanded(children, "From", path), "MessageHeader.From"),
+        sender=read_organization(demanded(children, "From", path), "MessageHeader.From"),
         response_for=_responses(children),
         staff_info=read_staff(staff, "MessageHeader.StaffInfo") if staff is not None else StaffInfo(),
         status_code=_status_code(children),
@@ -143,13 +141,6 @@ def read_response_for(element: etree._Element, path: str = "MessageHeader.Respon
         promulgation_date=day(fields.get("promulgation_date", ""), f"{path}.PromulgationDate"),
         document_id=fields.get("document_id", "").strip(),
     )
-
-
-def _demanded(children: Children, name: str, path: str = "") -> etree._Element:
-    element = only(children, name, path)
-    if element is None:
-        raise ExchangeError(ELEMENT_MISSING, element=f"{path}.{name}" if path else name)
-    return element
 
 
 def _code(children: Children) -> Code:
