@@ -41,6 +41,7 @@ from protocol.model import (
     ResponseFor,
     StatusMessage,
 )
+from protocol.sameness import settled
 from protocol.seal import message_digest, open_seal
 
 _PLAIN_ID: Final = "plain"
@@ -90,8 +91,9 @@ class Twin:
         required.check_document(document)
         recipients = self._recipients(document)
         attachments = await _receive(document.references, uploads)
-        document = msgspec.structs.replace(document, references=tuple(kept.reference for kept in attachments))
-        envelope = envelope or write_envelope(document, envelope_id=_PLAIN_ID)
+        if not envelope:
+            document, attachments = _settled(document, attachments)
+            envelope = write_envelope(document, envelope_id=_PLAIN_ID)
         return self._accept(caller, document, envelope, attachments, recipients)
 
     async def report(self, caller: Caller, submission: Submission) -> Accepted:
@@ -307,6 +309,16 @@ async def _receive(references: tuple[Reference, ...], uploads: AsyncIterator[Upl
     for missing in listed - received.keys():
         raise ExchangeError(errors.ATTACHMENT_MISSING, element=missing)
     return tuple(_kept(reference, received[reference.content_id]) for reference in references)
+
+
+def _settled(
+    document: Document, attachments: tuple[KeptAttachment, ...]
+) -> tuple[Document, tuple[KeptAttachment, ...]]:
+    found = settled(msgspec.structs.replace(document, references=tuple(kept.reference for kept in attachments)))
+    assert isinstance(found, Document)
+    return found, tuple(
+        KeptAttachment(reference, kept.data) for reference, kept in zip(found.references, attachments, strict=True)
+    )
 
 
 def _kept(reference: Reference, data: bytes) -> KeptAttachment:

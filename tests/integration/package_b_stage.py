@@ -1,0 +1,75 @@
+"""A package B service for tests: the adapter in front of the in-memory exchange, on a real socket.
+
+Tests and foreign clients know an `Endpoint` only (address and two agencies with tokens), so the same tests can be
+pointed at a hub or an edge agent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from protocol import agency_codes, errors
+from protocol.errors import ExchangeError
+from protocol.exchange import Caller, Exchange
+from protocol.http.incoming import DEFAULT_LIMITS
+from protocol.http.package_b import PackageB, mount
+from protocol.mime import Limits
+from protocol.model import Organization
+from protocol.twin import Twin
+
+NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
+TOKENS = {"H21.16": "token of A", "H21.23": "token of B"}
+ORGANIZATIONS = (
+    Organization(organ_id="H21.16", organ_name="Sở Ví dụ A", organization_in_charge="UBND tỉnh Gia Lai"),
+    Organization(organ_id="H21.23", organ_name="Sở Ví dụ B"),
+)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where package B is served, and two agencies that may use it."""
+
+    address: str
+    sender: str = "H21.16"
+    sender_token: str = TOKENS["H21.16"]
+    recipient: str = "H21.23"
+    recipient_token: str = TOKENS["H21.23"]
+
+
+@dataclass
+class Stage:
+    """An endpoint of our own, with the exchange behind it and what it refused."""
+
+    endpoint: Endpoint
+    exchange: Twin
+    refused: list[ExchangeError] = field(default_factory=list)
+
+
+async def authenticate(_request: web.Request, organ_id: str, token: str) -> Caller:
+    """A token belongs to one agency, whatever form of its code it writes."""
+    agency = agency_codes.canonical(organ_id)
+    if not token or TOKENS.get(agency) != token:
+        raise ExchangeError(errors.UNAUTHENTICATED)
+    return Caller(agency=agency, proof="token")
+
+
+@contextlib.asynccontextmanager
+async def stage(limits: Limits = DEFAULT_LIMITS, exchange: Exchange | None = None) -> AsyncIterator[Stage]:
+    """Serve it until the block ends."""
+    twin = Twin(ORGANIZATIONS, lambda: NOW)
+    refused: list[ExchangeError] = []
+
+    async def audit(_request: web.Request, error: ExchangeError) -> None:
+        refused.append(error)
+
+    app = web.Application()
+    package = PackageB(exchange or twin, authenticate, clock=lambda: NOW, limits=limits, relay="H21.W00", audit=audit)
+    mount(app, "/edoc/v1", package)
+    async with TestServer(app) as server:
+        yield Stage(Endpoint(str(server.make_url("/edoc/v1"))), twin, refused)
