@@ -25,9 +25,13 @@ AGENCY = "H21.16"
 
 
 @cache
+def _request(kind: keys.KeyKind) -> tuple[bytes, bytes]:
+    return enrolment.make_request(AGENCY, kind=kind)
+
+
 def request(kind: keys.KeyKind = "p-256") -> tuple[bytes, bytes]:
     """One key and request per kind: making RSA keys is slow."""
-    return enrolment.make_request(AGENCY, kind=kind)
+    return _request(kind)
 
 
 @cache
