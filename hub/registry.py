@@ -14,7 +14,6 @@ from protocol.errors import ExchangeError
 from protocol.model import Organization
 
 
-
 class Registry:
     """Who takes part (AC-1.1-1). `province` is the province's own code, the first group of its agencies' codes."""
 

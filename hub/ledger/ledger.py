@@ -12,10 +12,10 @@ from hub.ledger.records import Agency, DeliveryRow, Placement, Stored, Waiting
 from hub.ledger.schema import MIGRATIONS
 from hub.ledger.transaction import read_agencies, read_delivery, read_stored
 from hub.ledger.writer import Work, Writer
+from hub.lock import FolderLock
 from hub.payloads.store import PayloadStore
 from protocol.checkpoint import LogKey
 from protocol.receipts import Receipt
-from runtime import durable
 from runtime.database import Connection, connect, open_database
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ class Ledger:
     """Everything the hub knows. Reading methods are quick and synchronous; `do` returns when a work is durable."""
 
     def __init__(self, folder: Path, key: LogKey, now: Callable[[], int]) -> None:
-        durable.make_directory(folder)
+        self._lock = FolderLock(folder)
         path = folder / FILE_NAME
         self._writing: Connection = open_database(path, MIGRATIONS).conn
         self._reading: Connection = connect(path, read_only=True)
@@ -58,6 +58,7 @@ class Ledger:
         self._reading.close()
         self._writing.close()
         self.payloads.close()
+        self._lock.release()
 
     # messages and mailboxes
 
@@ -133,6 +134,11 @@ class Ledger:
     def certificates(self) -> dict[bytes, str]:
         """Fingerprint → agency of every certificate that was issued or registered."""
         return dict(self._reading.execute(sql.CERTIFICATES).fetchall())
+
+    def find_invitation(self, code_hash: bytes) -> tuple[str, int, int | None] | None:
+        """(agency, expires at, used at) of a one-time code."""
+        row: tuple[str, int, int | None] | None = self._reading.execute(sql.FIND_INVITATION, (code_hash,)).fetchone()
+        return row
 
     def integrity(self) -> str:
         """`ok`, or what SQLite found wrong."""

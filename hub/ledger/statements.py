@@ -56,9 +56,7 @@ RECIPIENTS: Final = (
 REPORTS_ON: Final = (
     f"SELECT {_MESSAGE} FROM messages WHERE concerns = ? AND addressee = ? AND number > ? ORDER BY number LIMIT ?"  # noqa: S608 -- a constant
 )
-REPORTS_TO: Final = (
-    f"SELECT {_MESSAGE} FROM messages WHERE addressee = ? AND number > ? ORDER BY number LIMIT ?"  # noqa: S608 -- a constant
-)
+REPORTS_TO: Final = f"SELECT {_MESSAGE} FROM messages WHERE addressee = ? AND number > ? ORDER BY number LIMIT ?"  # noqa: S608 -- a constant
 LAST_NUMBER: Final = "SELECT coalesce(max(number), 0) FROM messages"
 QUEUES: Final = (
     "SELECT d.recipient, count(*), min(m.accepted_at) FROM deliveries d JOIN messages m ON m.number = d.message"

@@ -169,9 +169,7 @@ class Transaction:
 
     def find_invitation(self, code_hash: bytes) -> tuple[str, int, int | None] | None:
         """(agency, expires at, used at) of a one-time code."""
-        row: tuple[str, int, int | None] | None = self._connection.execute(
-            sql.FIND_INVITATION, (code_hash,)
-        ).fetchone()
+        row: tuple[str, int, int | None] | None = self._connection.execute(sql.FIND_INVITATION, (code_hash,)).fetchone()
         return row
 
     def use_invitation(self, code_hash: bytes) -> bool:

@@ -170,9 +170,7 @@ class Writer:
 
     def _write(self, batch: list[_Item[Any]], places: list[list[Placement]], now: int) -> tuple[list[object], bool]:
         self._connection.execute("BEGIN IMMEDIATE")
-        transaction = Transaction(
-            self._connection, now=now, next_number=self._next_number, size=self._evidence.size
-        )
+        transaction = Transaction(self._connection, now=now, next_number=self._next_number, size=self._evidence.size)
         answers = [_apply(item.work, transaction, place) for item, place in zip(batch, places, strict=True)]
         if not transaction.changed:
             self._connection.execute("ROLLBACK")

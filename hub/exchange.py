@@ -1,0 +1,315 @@
+"""The hub as an `Exchange`: intake, mailboxes, statuses, directory, on one ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from hub.dispatch import InProcessDispatch
+from hub.intake import Checked, CheckedStatus, Intake, Received
+from hub.ledger.ledger import Ledger
+from hub.ledger.records import Placement, Stored, StoredAttachment, Waiting, from_milliseconds
+from hub.registry import Registry
+from hub.works import Accept, Confirm, Recorded, Report, identity_of
+from hub.works.intake import again
+from protocol import errors
+from protocol.edxml.reader import read_message
+from protocol.edxml.writer import write_envelope
+from protocol.errors import ExchangeError
+from protocol.exchange import (
+    Accepted,
+    Caller,
+    Confirmation,
+    Delivery,
+    Submission,
+    Summary,
+    Trace,
+    Upload,
+)
+from protocol.model import Message, Organization, ResponseFor, StatusMessage
+from protocol.seal import open_seal, seal
+from protocol.signing import Signer
+from protocol.xml_reading import parse
+
+MAXIMUM_WAIT: Final = 60.0
+"""Seconds that a long poll is held."""
+TRACES_AT_ONCE: Final = 500
+IN_FLIGHT: Final = 128
+"""Messages of one agency that may be on their way in at once; more are told to come back (a full queue refuses at the
+door).
+"""
+
+
+class HubAttachment:
+    """An attachment in the payload store."""
+
+    def __init__(self, exchange: HubExchange, stored: StoredAttachment, place: Placement) -> None:
+        self.reference = stored.reference
+        self._exchange = exchange
+        self._stored = stored
+        self._place = place
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The octets."""
+        return self._exchange.ledger.payloads.chunks(self._place, self._stored.sha256)
+
+
+class HubExchange:
+    """Implements `protocol.exchange.Exchange`."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        registry: Registry,
+        intake: Intake,
+        dispatch: InProcessDispatch,
+        signer: Signer,
+        now: Callable[[], datetime],
+    ) -> None:
+        self.ledger = ledger
+        self.registry = registry
+        self.dispatch = dispatch
+        self._intake = intake
+        self._signer = signer
+        self._now = now
+        self._in_flight: Counter[str] = Counter()
+
+    # in
+
+    async def send(self, caller: Caller, submission: Submission, uploads: AsyncIterator[Upload]) -> Accepted:
+        """Take a document into custody (see the port)."""
+        checked = self._intake.check_document(caller, submission)
+        earlier = self._earlier(caller, checked)
+        if earlier is not None:
+            return self._accepted(earlier)
+        with self._place_at_the_door(caller.agency):
+            received = Received(self.ledger.payloads, caller.agency)
+            try:
+                await received.take(checked.document.references, uploads)
+                recorded = await self.ledger.do(await self._work(caller, checked, received))
+                received.forget_uploads()
+            except OSError as error:
+                raise ExchangeError(errors.DISK_FULL, error=str(error.errno)) from error
+            finally:
+                received.discard()
+        self.dispatch.wake(recorded.recipients)
+        return self._accepted(recorded)
+
+    async def report(self, caller: Caller, submission: Submission) -> Accepted:
+        """Take a status (see the port)."""
+        checked = self._intake.check_status(caller, submission)
+        document = self._document_meant(caller, checked.status)
+        envelope, digest = self._sealed_status(checked)
+        work = Report(
+            agency=caller.agency,
+            document=document,
+            status=checked.status.status_code,
+            identity=identity_of("status", caller.agency, str(document), 0, digest),
+            digest=digest,
+            basis=checked.basis,
+            envelope=envelope,
+        )
+        recorded = await self.ledger.do(work)
+        self.dispatch.wake(recorded.recipients)
+        return self._accepted(recorded)
+
+    # out
+
+    async def pending(self, caller: Caller, *, limit: int, wait_seconds: float = 0) -> Sequence[Summary]:
+        """The head of the caller's mailbox; waits for the first message when it is empty."""
+        waiting = self.ledger.waiting(caller.agency, limit)
+        if not waiting and wait_seconds > 0:
+            await self.dispatch.wait(caller.agency, min(wait_seconds, MAXIMUM_WAIT))
+            waiting = self.ledger.waiting(caller.agency, limit)
+        return [self._summary(row) for row in waiting]
+
+    async def fetch(self, caller: Caller, number: int) -> Delivery:
+        """A message of the caller's mailbox, waiting or delivered before."""
+        row = self.ledger.find_delivery(number, caller.agency)
+        message = None if row is None or row.state == "withdrawn" else self.ledger.find_message(number)
+        if message is None or message.envelope is None:
+            raise ExchangeError(errors.DOCUMENT_NOT_FOUND, element=str(number))
+        return await self.delivery(message)
+
+    async def delivery(self, message: Stored) -> Delivery:
+        """A stored message, ready to be handed out."""
+        assert message.envelope is not None
+        return Delivery(
+            summary=self._summary(_as_waiting(message)),
+            envelope=await self.ledger.payloads.read(message.envelope),
+            attachments=tuple(HubAttachment(self, one, self._place_of(one)) for one in message.manifest),
+            receipt=self.ledger.receipt(message.leaf).to_text(),
+        )
+
+    async def confirm(self, caller: Caller, numbers: Sequence[int]) -> Sequence[Confirmation]:
+        """The caller has these durably; their senders are told."""
+        confirmed = await self.ledger.do(Confirm(agency=caller.agency, numbers=tuple(numbers)))
+        self.dispatch.wake(confirmed.notified)
+        return [
+            Confirmation(number=number, outcome=outcome)
+            for number, outcome in zip(numbers, confirmed.outcomes, strict=True)
+        ]
+
+    async def traces(self, caller: Caller, *, document_id: str = "", after: int = 0) -> Sequence[Trace]:
+        """Statuses and delivery notices about the caller's own documents."""
+        concerns = None
+        if document_id:
+            found = self.ledger.find_identity(identity_of("document", caller.agency, document_id, 0, b""))
+            if found is None:
+                raise ExchangeError(errors.DOCUMENT_NOT_FOUND, element="DocumentId")
+            concerns = found[0]
+        rows = self.ledger.reports(caller.agency, concerns=concerns, after=after, limit=TRACES_AT_ONCE)
+        return [await self._trace(row) for row in rows]
+
+    async def organizations(self, caller: Caller) -> Sequence[Organization]:  # noqa: ARG002 -- the same for all
+        """The directory."""
+        return self.registry.organizations()
+
+    # evidence
+
+    def checkpoint(self) -> str:
+        """The latest signed checkpoint."""
+        return self.ledger.log.note
+
+    def consistency(self, start: int, end: int) -> list[bytes]:
+        """Consistency proof between two tree sizes."""
+        if end > self.ledger.log.size:
+            raise ExchangeError(errors.ELEMENT_RANGE, element="GetConsistency.To")
+        return self.ledger.consistency(start, end)
+
+    # inside
+
+    def _earlier(self, caller: Caller, checked: Checked) -> Recorded | None:
+        """What the ledger has under this identity, before any attachment is read. Raises `document.conflict`."""
+        if checked.opened is None:
+            return None
+        digest = bytes.fromhex(checked.opened.digest)
+        found = self.ledger.find_identity(checked.identity(caller.agency, digest))
+        return None if found is None else again(found, digest)
+
+    async def _work(self, caller: Caller, checked: Checked, received: Received) -> Accept:
+        """The work that records the document; large attachments have their place when it is handed over."""
+        document = checked.document
+        attachments = tuple(received.stored(reference) for reference in document.references)
+        envelope, digest = self._sealed(checked, attachments)
+        large = []
+        for content_id, path in received.large.items():
+            sha256, size = received.digests[content_id]
+            large.append((sha256, await asyncio.to_thread(self.ledger.payloads.keep_large, path, sha256, size)))
+        return Accept(
+            agency=caller.agency,
+            document_id=document.header.document_id,
+            identity=checked.identity(caller.agency, digest),
+            digest=digest,
+            doc_type=int(document.bussiness.doc_type),
+            priority=int(document.header.other_info.priority),
+            recipients=checked.recipients,
+            basis=checked.basis,
+            envelope=envelope,
+            attachments=attachments,
+            small=tuple((received.digests[one][0], data) for one, data in received.small.items()),
+            large=tuple(large),
+        )
+
+    def _sealed(self, checked: Checked, attachments: tuple[StoredAttachment, ...]) -> tuple[bytes, bytes]:
+        """The sealed envelope and its digest: the agency's own, or the hub's for a source it authenticated."""
+        if checked.opened is not None:
+            return checked.opened.sealed, bytes.fromhex(checked.opened.digest)
+        document = msgspec.structs.replace(
+            checked.document, references=tuple(attachment.reference for attachment in attachments)
+        )
+        return self._seal_as_hub(document, checked.document.header.document_id)
+
+    def _sealed_status(self, checked: CheckedStatus) -> tuple[bytes, bytes]:
+        if checked.opened is not None:
+            return checked.opened.sealed, bytes.fromhex(checked.opened.digest)
+        return self._seal_as_hub(checked.status, checked.status.response_for[0].document_id)
+
+    def _seal_as_hub(self, message: Message, name: str) -> tuple[bytes, bytes]:
+        """Seal for a source that cannot; the same message gives the same signed octets, so a repeat is recognised."""
+        identity = hashlib.sha256(name.encode()).hexdigest()[:24]
+        unsigned = write_envelope(message, envelope_id=f"lt-{identity}")
+        sealed = seal(unsigned, self._signer)
+        return sealed, bytes.fromhex(open_seal(parse(sealed)).digest)
+
+    def _document_meant(self, caller: Caller, status: StatusMessage) -> int:
+        """The document a status is about: the caller's own, or one in its mailbox. Raises `document.not-found`."""
+        for meant in status.response_for:
+            owner = self.registry.find(meant.organ_id) if meant.organ_id else None
+            for sender in (caller.agency, owner.code if owner else ""):
+                found = self.ledger.find_identity(identity_of("document", sender, meant.document_id, 0, b""))
+                if found is not None:
+                    return found[0]
+        raise ExchangeError(errors.DOCUMENT_NOT_FOUND, element="ResponseFor.DocumentId")
+
+    def _accepted(self, recorded: Recorded) -> Accepted:
+        return Accepted(
+            number=recorded.number,
+            document_id=recorded.document_id,
+            receipt=self.ledger.receipt(recorded.leaf).to_text(),
+            repeated=recorded.repeated,
+        )
+
+    def _summary(self, row: Waiting) -> Summary:
+        return Summary(
+            number=row.number,
+            kind=row.kind,
+            sender=row.sender,
+            document_id=row.document_id,
+            digest=row.digest.hex(),
+            priority=row.priority,
+            size=row.size,
+            accepted_at=from_milliseconds(row.accepted_at),
+            receipt=self.ledger.receipt(row.leaf).to_text() if row.kind == "notice" else "",
+        )
+
+    def _place_of(self, attachment: StoredAttachment) -> Placement:
+        place = self.ledger.find_payload(attachment.sha256)
+        if place is None:
+            raise ExchangeError(errors.INTERNAL, payload=attachment.sha256.hex())
+        return place
+
+    async def _trace(self, row: Stored) -> Trace:
+        if row.envelope is not None:
+            status = read_message(parse(await self.ledger.payloads.read(row.envelope)))
+            assert isinstance(status, StatusMessage)
+        else:
+            status = StatusMessage(
+                sender=Organization(organ_id=row.sender),
+                response_for=(ResponseFor(organ_id=row.addressee or "", document_id=row.document_id),),
+                status_code=row.status or 0,
+                description="Đã đến",
+                timestamp=from_milliseconds(row.accepted_at),
+            )
+        return Trace(number=row.number, document_id=row.document_id, status=status)
+
+    @contextmanager
+    def _place_at_the_door(self, agency: str) -> Iterator[None]:
+        if self._in_flight[agency] >= IN_FLIGHT:
+            raise ExchangeError(errors.BUSY)
+        self._in_flight[agency] += 1
+        try:
+            yield
+        finally:
+            self._in_flight[agency] -= 1
+
+
+def _as_waiting(message: Stored) -> Waiting:
+    return Waiting(
+        number=message.number,
+        kind=message.kind,
+        sender=message.sender,
+        document_id=message.document_id,
+        digest=message.digest,
+        priority=message.priority,
+        size=message.size,
+        accepted_at=message.accepted_at,
+        leaf=message.leaf,
+    )

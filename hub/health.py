@@ -1,0 +1,117 @@
+"""What operators and their machines see: /healthz, /readyz, /metrics. Counts and codes, never content."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from certs.trust import Trust
+from hub.ledger.ledger import Ledger
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+SPACE_NEEDED: Final = 1 << 30
+"""Octets that must be free for the hub to call itself ready."""
+
+
+class Health:
+    """Metrics of one hub, and its answers about itself."""
+
+    def __init__(self, ledger: Ledger, trust: Trust, folder: Path, now: Callable[[], int]) -> None:
+        self._ledger = ledger
+        self._trust = trust
+        self._folder = folder
+        self._now = now
+        self.stopping = False
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "lienthong_requests_total",
+            "Requests by package and outcome",
+            ["package", "outcome"],
+            registry=self.registry,
+        )
+        self.refusals = Counter("lienthong_refusals_total", "Refusals by error code", ["code"], registry=self.registry)
+        self.seconds = Histogram(
+            "lienthong_request_seconds",
+            "Seconds per request, long polls excluded",
+            ["package"],
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 120),
+            registry=self.registry,
+        )
+        self._waiting = Gauge(
+            "lienthong_mailbox_messages", "Messages that wait, by recipient", ["recipient"], registry=self.registry
+        )
+        self._oldest = Gauge(
+            "lienthong_mailbox_oldest_seconds", "Age of the oldest waiting", ["recipient"], registry=self.registry
+        )
+        self._tree = Gauge("lienthong_log_events", "Events in the evidence log", registry=self.registry)
+        self._batches = Gauge("lienthong_batches", "Batches committed since start", registry=self.registry)
+        self._works = Gauge("lienthong_works", "Works committed since start", registry=self.registry)
+        self._free = Gauge("lienthong_free_octets", "Free space where the data lies", registry=self.registry)
+
+    def mount(self, app: web.Application) -> None:
+        """Add the routes."""
+        app.router.add_get("/healthz", self.healthz)
+        app.router.add_get("/readyz", self.readyz)
+        app.router.add_get("/metrics", self.metrics)
+
+    def problems(self) -> list[str]:
+        """Why the hub is not ready, in Vietnamese; empty when it is."""
+        found = []
+        if self.stopping:
+            found.append("đang dừng")
+        if shutil.disk_usage(self._folder).free < SPACE_NEEDED:
+            found.append("sắp hết dung lượng lưu trữ")
+        if self._now() < self._ledger.log.last_event_at - 600_000:
+            found.append("đồng hồ chạy lùi so với sổ bằng chứng")
+        if self._trust.problem:
+            found.append(f"danh sách thu hồi: {self._trust.problem}")
+        return found
+
+    async def healthz(self, _request: web.Request) -> web.Response:
+        """The process answers."""
+        return web.json_response({"status": "ok"})
+
+    async def readyz(self, _request: web.Request) -> web.Response:
+        """The hub can take documents."""
+        problems = self.problems()
+        return web.json_response({"ready": not problems, "problems": problems}, status=503 if problems else 200)
+
+    async def metrics(self, _request: web.Request) -> web.Response:
+        """Prometheus text."""
+        now = self._now()
+        self._waiting.clear()
+        self._oldest.clear()
+        for recipient, count, oldest in self._ledger.queues():
+            self._waiting.labels(recipient).set(count)
+            self._oldest.labels(recipient).set((now - oldest) / 1000)
+        self._tree.set(self._ledger.log.size)
+        self._batches.set(self._ledger.writer.batches)
+        self._works.set(self._ledger.writer.works)
+        self._free.set(shutil.disk_usage(self._folder).free)
+        return web.Response(body=generate_latest(self.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    def watch(self, package: str, handler: Handler) -> Handler:
+        """A handler that counts its requests and their seconds."""
+        seconds = self.seconds.labels(package)
+        answered, failed = self.requests.labels(package, "ok"), self.requests.labels(package, "broken")
+
+        async def counted(request: web.Request) -> web.StreamResponse:
+            start = time.perf_counter()
+            try:
+                response = await handler(request)
+            except BaseException:
+                failed.inc()
+                raise
+            answered.inc()
+            seconds.observe(time.perf_counter() - start)
+            return response
+
+        return counted

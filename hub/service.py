@@ -1,0 +1,214 @@
+"""The running hub: its parts put together, its two listeners, its stop.
+
+The agencies' listener is TLS (native package, package B, uploads, enrolment); the operators' is plain HTTP on loopback
+(health, metrics); commands use the control socket. The first signal stops taking work, answers what is begun, ends the
+long polls, commits and closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import ssl
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+
+from aiohttp import web
+
+from certs import log_key, tls
+from certs.authority import Authority
+from certs.signers import FileSigner, LogSigner
+from certs.trust import Trust
+from hub import control
+from hub.administration import Administration, token_hash
+from hub.authentication import MutualTls, check_clock
+from hub.configuration import HubConfiguration
+from hub.delivery import EndpointDelivery
+from hub.dispatch import InProcessDispatch
+from hub.enrolment import Enrolment
+from hub.exchange import HubExchange
+from hub.health import Health
+from hub.intake import Intake, now_utc
+from hub.ledger.ledger import Ledger
+from hub.ledger.records import to_milliseconds
+from hub.registry import Registry
+from hub.uploads import Uploads
+from hub.works import Refuse
+from protocol import errors
+from protocol.checkpoint import LogKey
+from protocol.errors import ExchangeError
+from protocol.exchange import Caller
+from protocol.http.descriptions import describe
+from protocol.http.native import CALLER, NativePackage
+from protocol.http.package_b import PackageB
+from protocol.mime import Limits
+from runtime import logs
+
+NATIVE = "/lienthong/v1"
+PACKAGE_B = "/edoc/v1"
+LOOPBACK = "127.0.0.1"
+HEADERS_LIMIT = 64 << 10
+
+_log = logs.get(__name__)
+
+
+class Hub:
+    """Everything one hub consists of. `start`, `stop`; `port` is the agencies' port once started."""
+
+    def __init__(self, configuration: HubConfiguration, now: Callable[[], datetime] = now_utc) -> None:
+        self.configuration = configuration
+        self._now = now
+        self.authority = Authority(configuration.authority)
+        self.trust = Trust.load(configuration.authority)
+        self.signer = FileSigner(configuration.key, configuration.certificate)
+        log_signer = LogSigner(configuration.log_key)
+        key = LogKey(configuration.name, log_signer.public, log_signer.sign)
+        self.statement = log_key.make_statement(self.signer, configuration.name, key.vkey)
+        self.ledger = Ledger(configuration.data, key, lambda: to_milliseconds(now()))
+        self.registry = Registry(self.ledger.agencies(), self.ledger.certificates(), configuration.province)
+        self.dispatch = InProcessDispatch()
+        intake = Intake(self.registry, self.trust, now)
+        self.exchange = HubExchange(self.ledger, self.registry, intake, self.dispatch, self.signer, now)
+        self.delivery = EndpointDelivery(self.exchange, configuration.delivery, now)
+        self.health = Health(self.ledger, self.trust, configuration.data, lambda: to_milliseconds(now()))
+        self.administration = Administration(
+            self.ledger, self.registry, self.authority.root, now, configuration.invitation_days, self._changed
+        )
+        self._mutual_tls = MutualTls(self.trust, self.registry, now)
+        self._runners: list[web.AppRunner] = []
+        self.port = configuration.port
+        self.operator_port = configuration.operator_port
+
+    async def start(self) -> None:
+        """Listen. Raises `OSError` when a port is taken."""
+        await self._listen_to_agencies()
+        await self._listen_to_operators()
+        self._runners.append(await control.serve(self.administration, self.configuration.control))
+        self.delivery.refresh()
+        _log.info("hub.started", port=self.port, operator_port=self.operator_port, events=self.ledger.log.size)
+
+    async def stop(self) -> None:
+        """Drain and close; may be called twice."""
+        self.health.stopping = True
+        self.dispatch.wake_all()
+        await self.delivery.stop()
+        for runner in self._runners:
+            await runner.cleanup()
+        self._runners.clear()
+        self.configuration.control.unlink(missing_ok=True)
+        await asyncio.to_thread(self.ledger.close)
+        _log.info("hub.stopped")
+
+    def agencies_application(self) -> web.Application:
+        """What agencies reach."""
+        settings = self.configuration.limits
+        limits = Limits(
+            total=settings.message,
+            part=settings.attachment,
+            parts=settings.attachments + 1,
+            headers=16 << 10,
+            root=settings.envelope,
+        )
+        native = NativePackage(
+            self.exchange,
+            self._authenticate,
+            evidence=self.exchange,
+            audit=partial(self._audit, "native"),
+            limits=limits,
+        )
+        package_b = PackageB(
+            self.exchange,
+            self._authenticate_b,
+            clock=self._now,
+            limits=limits,
+            relay=self.registry.province,
+            audit=partial(self._audit, "B"),
+        )
+        app = web.Application()
+        app.router.add_post(NATIVE, self.health.watch("native", native.handle))
+        app.router.add_get(NATIVE, describe("native"))
+        app.router.add_post(PACKAGE_B, self.health.watch("B", package_b.handle))
+        app.router.add_get(PACKAGE_B, describe("package_b"))
+        Uploads(self.ledger.payloads, self._mutual_tls, settings.attachment).mount(app, NATIVE)
+        Enrolment(
+            self.ledger, self.registry, self.authority, lambda: self.trust.bundle, self.statement, self._now
+        ).mount(app)
+        return app
+
+    async def _listen_to_agencies(self) -> None:
+        configuration = self.configuration
+        minimum = ssl.TLSVersion.TLSv1_2 if configuration.minimum_tls == "1.2" else ssl.TLSVersion.TLSv1_3
+        context = tls.server_context(configuration.certificate, configuration.key, self.trust.bundle, minimum=minimum)
+        runner = web.AppRunner(
+            self.agencies_application(),
+            access_log=None,
+            max_line_size=HEADERS_LIMIT,
+            max_field_size=HEADERS_LIMIT,
+            shutdown_timeout=30,
+            keepalive_timeout=120,
+        )
+        await runner.setup()
+        self._runners.append(runner)
+        site = web.TCPSite(runner, configuration.address, configuration.port, ssl_context=context, backlog=1024)
+        await site.start()
+        self.port = runner.addresses[0][1]
+
+    async def _listen_to_operators(self) -> None:
+        app = web.Application()
+        self.health.mount(app)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        self._runners.append(runner)
+        await web.TCPSite(runner, LOOPBACK, self.configuration.operator_port).start()
+        self.operator_port = runner.addresses[0][1]
+
+    def _authenticate(self, request: web.Request) -> Caller:
+        caller = self._mutual_tls(request)
+        if self.health.stopping:
+            raise ExchangeError(errors.STOPPING)
+        check_clock(request, self._now(), self.configuration.clock_tolerance)
+        return caller
+
+    async def _authenticate_b(self, request: web.Request, organ_id: str, token: str) -> Caller:
+        """A client certificate where there is one, else OrganId and Token (compared in constant time)."""
+        if self.health.stopping:
+            raise ExchangeError(errors.STOPPING)
+        channel = request.get_extra_info("ssl_object")
+        if channel is not None and channel.getpeercert(binary_form=True):
+            return self._authenticate(request)
+        agency = self.registry.find(organ_id)
+        expected = agency.token_hash if agency is not None else None
+        good = hmac.compare_digest(token_hash(token), expected or bytes(32)) and expected is not None
+        if agency is None or not good:
+            raise ExchangeError(errors.UNAUTHENTICATED)
+        self.registry.speaker(agency.code, to_milliseconds(self._now()))
+        return Caller(agency=agency.code, proof="token")
+
+    async def _audit(self, package: str, request: web.Request, error: ExchangeError) -> None:
+        """One line for every refusal; an event of the evidence log when an agency is behind it."""
+        caller = request.get(CALLER)
+        self.health.refusals.labels(error.kind.code).inc()
+        agency = caller.agency if caller is not None else ""
+        _log.warning("refused", package=package, agency=agency, code=error.kind.code, element=error.element)
+        if caller is None or error.kind.temporary:
+            return
+        rule = str(error.details.get("rule", "")) if error.kind is errors.SECRET_MARK else ""
+        try:
+            await self.ledger.do(Refuse(agency=agency, reason=error.kind.code, rule=rule))
+        except ExchangeError as failure:
+            _log.error("refusal.not_logged", agency=agency, code=failure.kind.code)
+
+    def _changed(self, agency: str) -> None:
+        self.delivery.refresh()
+        self.dispatch.wake((agency,))
+
+
+async def serve(configuration: HubConfiguration, drain: asyncio.Event) -> None:
+    """Run until `drain` is set."""
+    hub = Hub(configuration)
+    try:
+        await hub.start()
+        await drain.wait()
+    finally:
+        await hub.stop()

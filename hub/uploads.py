@@ -1,0 +1,147 @@
+"""Resumable uploads: a large attachment goes ahead of its document, and goes on where a broken line stopped it.
+
+`HEAD` tells how far an upload has come, `PATCH` continues it there. When the last octet is in, the digest is compared and
+the file fsynced before the answer. An upload belongs to the agency that made it: nobody can refer to another's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from aiohttp import ClientError, web
+
+from hub.payloads.store import CHUNK, PayloadStore
+from protocol import errors
+from protocol.errors import ExchangeError
+from protocol.exchange import Caller
+from runtime import durable, logs
+
+_log = logs.get(__name__)
+DIGEST_CHARACTERS: Final = 64
+
+
+class Uploads:
+    """`HEAD` and `PATCH` of `…/payloads/{sha256}`."""
+
+    def __init__(self, store: PayloadStore, authenticate: Callable[[web.Request], Caller], maximum: int) -> None:
+        self._store = store
+        self._authenticate = authenticate
+        self._maximum = maximum
+        self._locks: defaultdict[Path, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    def mount(self, app: web.Application, path: str) -> None:
+        """Add the routes below `path`."""
+        app.router.add_route("HEAD", f"{path}/payloads/{{sha256}}", self.offset)
+        app.router.add_route("PATCH", f"{path}/payloads/{{sha256}}", self.append)
+
+    async def offset(self, request: web.Request) -> web.Response:
+        """How many octets are here already (`Upload-Offset`); 404 when none."""
+        try:
+            final = self._final(request)
+        except ExchangeError as error:
+            return _failed(error)
+        held = _held(final)
+        if held is None:
+            return web.Response(status=404, headers={"Upload-Offset": "0"})
+        return web.Response(headers={"Upload-Offset": str(held), "Cache-Control": "no-store"})
+
+    async def append(self, request: web.Request) -> web.Response:
+        """Continue at `Upload-Offset`; 204 with the new offset, 409 with the right one when it was another."""
+        try:
+            final = self._final(request)
+            start, length = _header(request, "Upload-Offset"), _header(request, "Upload-Length")
+            if length > self._maximum:
+                raise ExchangeError(errors.MIME_PART_TOO_LARGE)  # noqa: TRY301 -- one exit renders
+            async with self._locks[final]:
+                return await self._append(request, final, start, length)
+        except ExchangeError as error:
+            return _failed(error)
+        except OSError as error:
+            _log.error("upload.failed", errno=error.errno)
+            return _failed(ExchangeError(errors.DISK_FULL))
+
+    async def _append(self, request: web.Request, final: Path, start: int, length: int) -> web.Response:
+        held = _held(final) or 0
+        if start != held:
+            return web.Response(status=409, headers={"Upload-Offset": str(held)})
+        if final.exists():
+            return web.Response(status=204, headers={"Upload-Offset": str(held)})
+        partial = final.with_name(final.name + durable.TEMPORARY_SUFFIX)
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            held = await _receive(request, descriptor, held, length)
+            await asyncio.to_thread(durable.fsync_file, descriptor)
+        finally:
+            os.close(descriptor)
+        if held == length:
+            await asyncio.to_thread(_finish, partial, final)
+            self._locks.pop(final, None)
+        return web.Response(status=204, headers={"Upload-Offset": str(held)})
+
+    def _final(self, request: web.Request) -> Path:
+        caller = self._authenticate(request)
+        name = request.match_info["sha256"]
+        try:
+            sha256 = bytes.fromhex(name)
+        except ValueError:
+            sha256 = b""
+        if len(name) != DIGEST_CHARACTERS or not sha256:
+            raise ExchangeError(errors.ELEMENT_TYPE, element="sha256")
+        return self._store.upload_path(caller.agency, sha256)
+
+
+async def _receive(request: web.Request, descriptor: int, held: int, length: int) -> int:
+    """Write what comes; a line that breaks keeps what was written. More than announced is refused."""
+    pending: list[bytes] = []
+    size = 0
+    try:
+        while data := await request.content.readany():
+            held += len(data)
+            if held > length:
+                raise ExchangeError(errors.ATTACHMENT_DIGEST, element="Upload-Length")
+            pending.append(data)
+            size += len(data)
+            if size >= 4 * CHUNK:
+                await asyncio.to_thread(durable.write_all, descriptor, b"".join(pending))
+                pending, size = [], 0
+    except (ClientError, ConnectionError, web.RequestPayloadError) as error:
+        await asyncio.to_thread(durable.write_all, descriptor, b"".join(pending))
+        raise ExchangeError(errors.MIME_TRUNCATED) from error
+    await asyncio.to_thread(durable.write_all, descriptor, b"".join(pending))
+    return held
+
+
+def _finish(partial: Path, final: Path) -> None:
+    """Compare the digest with the name; a wrong one is thrown away, so that the next attempt starts anew."""
+    digest = hashlib.sha256()
+    with partial.open("rb") as file:
+        while data := file.read(CHUNK):
+            digest.update(data)
+    if not final.name.endswith(digest.hexdigest()):
+        partial.unlink()
+        raise ExchangeError(errors.ATTACHMENT_DIGEST, element="sha256")
+    durable.publish(partial, final)
+
+
+def _held(final: Path) -> int | None:
+    for path in (final, final.with_name(final.name + durable.TEMPORARY_SUFFIX)):
+        if path.exists():
+            return path.stat().st_size
+    return None
+
+
+def _header(request: web.Request, name: str) -> int:
+    value = request.headers.get(name, "")
+    if not value.isascii() or not value.isdigit():
+        raise ExchangeError(errors.ELEMENT_TYPE, element=name)
+    return int(value)
+
+
+def _failed(error: ExchangeError) -> web.Response:
+    return web.Response(status=error.kind.http_status, headers={"Lienthong-Error": error.kind.code})

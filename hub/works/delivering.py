@@ -1,0 +1,130 @@
+"""What happens to a message at its recipient: confirmed, postponed, given to a person, released.
+
+Law of this file: a delivery leaves `waiting` once; the event and the sender's notice are written in the same
+transaction. A status or a notice that is confirmed tells nobody: a report never begets a report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from hub.ledger.records import DeliveryRow, Placement, Stored, from_milliseconds
+from hub.ledger.transaction import Transaction
+from protocol import errors, lifecycle
+from protocol.errors import ExchangeError
+from protocol.receipts import Leaf, format_time
+
+Outcome = Literal["delivered", "already", "unknown"]
+
+
+class Confirmed(msgspec.Struct, frozen=True):
+    """Outcomes in the order asked, and the senders who have a notice now."""
+
+    outcomes: tuple[Outcome, ...]
+    notified: frozenset[str]
+
+
+class Confirm(msgspec.Struct, frozen=True, kw_only=True):
+    """The agency has these messages durably (status 01, time of entry into the recipient's system)."""
+
+    agency: str
+    numbers: tuple[int, ...]
+    payloads: tuple[()] = ()
+
+    def apply(self, transaction: Transaction, places: Sequence[Placement]) -> Confirmed:  # noqa: ARG002 -- none asked
+        """Settle each; numbers of other agencies' mail are `unknown`."""
+        notified: set[str] = set()
+        outcomes = tuple(self._one(transaction, number, notified) for number in self.numbers)
+        return Confirmed(outcomes, frozenset(notified))
+
+    def _one(self, transaction: Transaction, number: int, notified: set[str]) -> Outcome:
+        row = transaction.find_delivery(number, self.agency)
+        message = None if row is None else transaction.find_message(number)
+        if row is None or message is None:
+            return "unknown"
+        if row.state not in {"waiting", "dead"}:
+            return "already"
+        handling = row.handling
+        if message.kind == "document":
+            handling = lifecycle.apply(row.handling, lifecycle.Event.ARRIVED).state
+        if not transaction.settle(row, "delivered", handling):
+            return "already"
+        if message.kind == "document":
+            notice(transaction, message, self.agency)
+            notified.add(message.sender)
+        return "delivered"
+
+
+def notice(transaction: Transaction, message: Stored, recipient: str) -> None:
+    """The event of a delivery, and the sender's notice of it."""
+    arrived = int(lifecycle.Event.ARRIVED)
+    leaf = transaction.event(
+        Leaf(
+            type="delivered",
+            time=format_time(from_milliseconds(transaction.now)),
+            number=message.number,
+            kind="document",
+            sender=message.sender,
+            document_id=message.document_id,
+            digest=message.digest.hex(),
+            recipient=recipient,
+            status=arrived,
+        ),
+        message=message.number,
+        agency=recipient,
+    )
+    number = transaction.next_number
+    transaction.add_message(
+        Stored(
+            number=number,
+            kind="notice",
+            sender=recipient,
+            document_id=message.document_id,
+            digest=message.digest,
+            doc_type=message.doc_type,
+            status=arrived,
+            concerns=message.number,
+            addressee=message.sender,
+            priority=message.priority,
+            size=0,
+            accepted_at=transaction.now,
+            basis="",
+            leaf=leaf,
+            envelope=None,
+        ),
+        None,
+    )
+    transaction.add_delivery(number, message.sender, message.priority)
+
+
+class Postpone(msgspec.Struct, frozen=True, kw_only=True):
+    """An agency's own endpoint did not take a message. `next_attempt` is milliseconds UTC; `error` a code."""
+
+    agency: str
+    row: DeliveryRow
+    next_attempt: int
+    error: str
+    dead: bool
+    payloads: tuple[()] = ()
+
+    def apply(self, transaction: Transaction, places: Sequence[Placement]) -> None:  # noqa: ARG002 -- none asked
+        """Write down when to try again, or that a person must look."""
+        transaction.postpone(self.row, self.next_attempt, self.error, dead=self.dead)
+
+
+class Release(msgspec.Struct, frozen=True, kw_only=True):
+    """A person puts a dead delivery back."""
+
+    agency: str
+    message: int
+    payloads: tuple[()] = ()
+
+    def apply(self, transaction: Transaction, places: Sequence[Placement]) -> None:  # noqa: ARG002 -- none asked
+        """Back to `waiting`, from the first attempt. Raises `document.not-found` when it is not dead."""
+        row = transaction.find_delivery(self.message, self.agency)
+        if row is None or row.state != "dead":
+            raise ExchangeError(errors.DOCUMENT_NOT_FOUND, element=str(self.message))
+        transaction.release(self.message, self.agency)

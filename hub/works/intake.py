@@ -1,0 +1,121 @@
+"""Taking a document into custody: its identity, its row, its mailboxes, its event."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from hub.ledger.records import Placement, Stored, StoredAttachment, from_milliseconds
+from hub.ledger.transaction import Transaction
+from protocol import document_ids, errors, lifecycle
+from protocol.errors import ExchangeError
+from protocol.model import BussinessDocType, Kind
+from protocol.receipts import Leaf, format_time
+
+IDENTITY_OCTETS: Final = 16
+
+
+def identity_of(kind: Kind, sender: str, document_id: str, doc_type: int, digest: bytes) -> bytes:
+    """What makes two messages the same one.
+
+    A new document is named by its sender and DocumentId alone, so other bytes under the same name are a conflict.
+    Recalls, updates, replacements and statuses reuse a document's name; they are named by their digest too.
+    """
+    name = document_ids.key(document_id)
+    only_name = kind == "document" and doc_type == BussinessDocType.NEW
+    parts = (kind, sender, name, str(doc_type), "" if only_name else digest.hex())
+    return hashlib.sha256("\0".join(parts).encode()).digest()[:IDENTITY_OCTETS]
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """Where a message stands in the ledger."""
+
+    number: int
+    leaf: int
+    document_id: str
+    repeated: bool
+    recipients: tuple[str, ...] = ()
+
+
+class Accept(msgspec.Struct, frozen=True, kw_only=True):
+    """A document whose every check passed and whose large attachments are durable. `digest` is 32 octets."""
+
+    agency: str
+    document_id: str
+    identity: bytes
+    digest: bytes
+    doc_type: int
+    priority: int
+    recipients: tuple[str, ...]
+    basis: str
+    envelope: bytes
+    attachments: tuple[StoredAttachment, ...]
+    small: tuple[tuple[bytes, bytes], ...]
+    """(SHA-256, octets) of attachments that go into a segment."""
+    large: tuple[tuple[bytes, Placement], ...]
+    """(SHA-256, place) of attachments that lie in files of their own."""
+
+    @property
+    def payloads(self) -> Sequence[tuple[bytes | None, bytes]]:
+        """The envelope first, shared with nobody; then the small attachments."""
+        return [(None, self.envelope), *self.small]
+
+    def apply(self, transaction: Transaction, places: Sequence[Placement]) -> Recorded:
+        """Record it, or answer what was recorded before. Raises `document.conflict`."""
+        earlier = transaction.find_identity(self.identity)
+        if earlier is not None:
+            return again(earlier, self.digest)
+        number = transaction.next_number
+        leaf = transaction.event(self._leaf(number, transaction.now), message=number, agency=self.agency)
+        transaction.add_message(self._message(number, leaf, transaction.now, places[0]), self.identity)
+        for (sha256, _), place in zip(self.small, places[1:], strict=True):
+            transaction.add_payload(sha256, place)
+        for sha256, place in self.large:
+            transaction.add_payload(sha256, place)
+        for recipient in self.recipients:
+            transaction.add_delivery(number, recipient, self.priority, lifecycle.DA_GUI)
+        return Recorded(number, leaf, self.document_id, repeated=False, recipients=self.recipients)
+
+    def _leaf(self, number: int, now: int) -> Leaf:
+        return Leaf(
+            type="accepted",
+            time=format_time(from_milliseconds(now)),
+            number=number,
+            kind="document",
+            sender=self.agency,
+            document_id=self.document_id,
+            digest=self.digest.hex(),
+            recipients=self.recipients,
+            basis=self.basis,
+        )
+
+    def _message(self, number: int, leaf: int, now: int, place: Placement) -> Stored:
+        return Stored(
+            number=number,
+            kind="document",
+            sender=self.agency,
+            document_id=self.document_id,
+            digest=self.digest,
+            doc_type=self.doc_type,
+            status=None,
+            concerns=None,
+            addressee=None,
+            priority=self.priority,
+            size=sum(attachment.size for attachment in self.attachments),
+            accepted_at=now,
+            basis=self.basis,
+            leaf=leaf,
+            envelope=place,
+            manifest=self.attachments,
+        )
+
+
+def again(earlier: tuple[int, bytes, int, str], digest: bytes) -> Recorded:
+    """The answer to a message that is already there. Raises `document.conflict` when its bytes are others."""
+    number, known, leaf, document_id = earlier
+    if known != digest:
+        raise ExchangeError(errors.DOCUMENT_CONFLICT, element="MessageHeader.DocumentId", number=number)
+    return Recorded(number, leaf, document_id, repeated=True)
