@@ -82,11 +82,6 @@ class Unwrapper:
         self._written = 0
         self._tail = b""
 
-    @property
-    def unwrapping(self) -> bool:
-        """Whether a wrapper was found."""
-        return self._state not in (_State.SNIFFING, _State.UNTOUCHED)
-
     def feed(self, data: bytes) -> list[bytes]:
         """The octets of the file inside, as far as they are known."""
         if self._state is _State.UNTOUCHED:
