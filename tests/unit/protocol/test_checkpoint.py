@@ -103,6 +103,10 @@ def test_foreign_keys_read_and_write_back(text: str):
         LOG.vkey.replace(ORIGIN, ""),
         LOG.vkey + "\n",
         LOG.vkey * 20,
+        VerifierKey("a b", KeyKind.LOG, bytes(32)).text,
+        VerifierKey("a\nb", KeyKind.LOG, bytes(32)).text,
+        VerifierKey("a\0b", KeyKind.LOG, bytes(32)).text,
+        VerifierKey("", KeyKind.LOG, bytes(32)).text,
         VerifierKey(ORIGIN, 0x06, bytes(32)).text,  # type: ignore[arg-type] - ML-DSA is not ours
     ],
 )
@@ -149,12 +153,15 @@ def test_what_one_caller_trusts_does_not_leak_to_another():
         f"{ORIGIN}\n-1\n{b64encode(ROOT).decode()}\n",
         f"{ORIGIN}\n1_0\n{b64encode(ROOT).decode()}\n",
         f"{ORIGIN}\n١\n{b64encode(ROOT).decode()}\n",
+        f"{ORIGIN}\n1١\n{b64encode(ROOT).decode()}\n",
         f"{ORIGIN}\n{1 << 63}\n{b64encode(ROOT).decode()}\n",
         f"{ORIGIN}\n1\n{b64encode(ROOT[:31]).decode()}\n",
         f"{ORIGIN}\n1\n{b64encode(ROOT).decode()[:-1]}\n",
         f"{ORIGIN}\n1\n{ROOT.hex()}\n",
         f"{ORIGIN}\n1\n\n{b64encode(ROOT).decode()}\n",
         f"\n1\n{b64encode(ROOT).decode()}\n",
+        f"{ORIGIN}\n1\n{b64encode(ROOT).decode()}\nextension\twith a tab\n",
+        f"{ORIGIN}\n1\n{b64encode(ROOT).decode()}\nextension with a return\r\n",
         f"{ORIGIN}\n1\n{b64encode(ROOT).decode()}\n\nextension after an empty line\n",
     ],
 )
@@ -190,6 +197,7 @@ def test_extension_lines_are_signed_and_otherwise_ignored():
         NOTE + "— name\u00a0x AAAAAAAA\n",
         NOTE.replace(ORIGIN, ORIGIN + "\0"),
         NOTE + "\ud800\n",
+        BODY + "\ud800\n\n" + line(BODY),
         NOTE + "— name AAAAAAAA\n" * 100,
         NOTE + "— name " + "A" * 100_000 + "\n",
     ],
@@ -272,5 +280,12 @@ def test_impossible_cosignatures_are_refused():
     for bad in ("", "no line\n", cosign(WITNESS, NOTE, 1) * 2, "\n" + cosign(WITNESS, NOTE, 1)):
         with pytest.raises(ExchangeError):
             add_cosignature(NOTE, bad)
-    late = (1 << 63).to_bytes(8, "big") + bytes(64)
-    assert refused(NOTE + write_signature(SignatureLine("H21.16", WITNESS.key_id, late)), LOG.vkey, WITNESS.vkey)
+
+
+def test_a_signed_time_beyond_63_bits_is_refused():
+    def cosigned(time: int) -> str:
+        signature = WITNESS.sign(f"cosignature/v1\ntime {time}\n{BODY}".encode())
+        return NOTE + write_signature(SignatureLine("H21.16", WITNESS.key_id, time.to_bytes(8, "big") + signature))
+
+    assert not refused(cosigned((1 << 63) - 1), LOG.vkey, WITNESS.vkey)
+    assert refused(cosigned(1 << 63), LOG.vkey, WITNESS.vkey)

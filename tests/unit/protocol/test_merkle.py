@@ -233,6 +233,11 @@ def test_equal_and_empty_trees_need_no_proof():
     assert refused(verify_consistency, 0, EMPTY_ROOT, 5, root, [root])
 
 
+def test_only_values_of_32_octets_are_hashes():
+    assert refused(verify_inclusion, b"short", 0, 1, [], b"short")
+    assert refused(verify_consistency, 5, b"short", 5, b"short", [])
+
+
 def test_proofs_of_what_is_not_there_are_refused():
     get_node = reader(append_batch(Frontier(), LEAVES))
     for index, size in ((-1, 5), (5, 5), (0, 0)):

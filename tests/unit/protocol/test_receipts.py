@@ -131,17 +131,24 @@ def test_only_the_trusted_key_counts():
         TEXT.replace("index 6", "index 6 "),
         TEXT.replace("index 6", f"index {1 << 63}"),
         TEXT.replace("index 6\n", "index 6\nAAAA\n"),
-        TEXT.replace("index 6\n", "index 6\n" + ("A" * 43 + "=\n") * 64),
         TEXT.replace("\n\n", "\n", 1),
         TEXT.split("\n\n")[0],
         TEXT.split("\n\n")[0] + "\n\n",
         TEXT.replace("\n\n", "\n\n\n", 1),
         TEXT + "trailing",
-        TEXT.replace("extra ", "extra " + "AAAA" * 200_000),
     ],
 )
 def test_texts_that_are_no_receipt_are_refused(text: str):
     assert refused(text)
+
+
+def test_sizes_are_limited_before_anything_is_checked():
+    hashes = "index 6\n" + ("A" * 43 + "=\n") * 60
+    assert len(Receipt.from_text(TEXT.replace("index 6\n", hashes)).proof) == 63
+    for text in (TEXT.replace("index 6\n", hashes + "A" * 43 + "=\n"), TEXT + "x" * (512 * 1024)):
+        with pytest.raises(ExchangeError) as caught:
+            Receipt.from_text(text)
+        assert caught.value.kind is errors.PROOF_INVALID
 
 
 @given(st.text(max_size=100), st.integers(0, len(TEXT)), st.integers(0, 100))
