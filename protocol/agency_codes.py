@@ -18,20 +18,21 @@ _TOP = "[A-Z][A-Z0-9][0-9]"  # H21, G22, A53, W00, TT2
 _OLD = re.compile(rf"[0-9]{{2,3}}(?:\.[0-9]{{2}}){{0,2}}\.{_TOP}")
 _NEW = re.compile(rf"{_TOP}(?:\.[0-9A-Z]+)*")
 _HAS_OLD = re.compile(rf"({_TOP})(?:\.([0-9]{{2}}))?(?:\.([0-9]{{2}}))?(?:\.([0-9]{{3}}))?")
+_TRAILING_ZEROS = re.compile(r"(?:\.0+)+$")
 _PLAUSIBLE = re.compile(r"[0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]+)*")
 
 
 @lru_cache(maxsize=8192)
 def canonical(code: str) -> str:
-    """The QĐ 20/2020 form: an old code has its groups turned round and its zero groups dropped.
+    """The QĐ 20/2020 form: an old code has its groups turned round and its trailing zero groups dropped.
 
+    A zero group in the middle stays: without it `000.01.00.H21` and `000.00.01.H21` would be one agency.
     Codes of the national shape are put in capitals; any other code is returned without surrounding space.
     """
     stripped = unicodedata.normalize("NFC", code).strip()
     capitals = stripped.upper()
     if _OLD.fullmatch(capitals):
-        groups = capitals.split(".")[::-1]
-        return ".".join([groups[0], *(group for group in groups[1:] if group.strip("0"))])
+        return _TRAILING_ZEROS.sub("", ".".join(capitals.split(".")[::-1]))
     return capitals if _NEW.fullmatch(capitals) else stripped
 
 

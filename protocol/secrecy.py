@@ -17,8 +17,7 @@ holds the text (AC-4.2a-4).
 
 from __future__ import annotations
 
-import re
-from typing import Final, Literal
+from typing import Final, Literal, cast
 
 import msgspec
 from lxml import etree
@@ -27,7 +26,7 @@ from protocol.errors import SECRET_MARK, ExchangeError
 from protocol.model import Message
 from protocol.text.fields import text_fields, texts
 from protocol.text.nfc import normalise
-from protocol.text.stamps import SUSPECT, stamp_in_file_name, stamp_in_text
+from protocol.text.stamps import is_suspect, stamp_in_file_name, stamp_in_text
 
 Rule = Literal["stamp", "recall-stamp", "level", "attachment-name", "metadata"]
 
@@ -42,7 +41,17 @@ class Mark(msgspec.Struct, frozen=True):
 _SECRECY_NAMES: Final = frozenset(
     {
         *("secret", "secrecy", "secretlevel", "secrecylevel", "securitylevel", "levelsecret", "levelsecurity"),
-        *("confidential", "confidentiality", "domat", "dobaomat", "mucdomat", "mucdobaomat", "matdo", "capdomat"),
+        *(
+            "confidential",
+            "confidentiality",
+            "domat",
+            "dobaomat",
+            "mucdomat",
+            "mucdobaomat",
+            "capdobaomat",
+            "matdo",
+            "capdomat",
+        ),
     }
 )  # fmt: skip - two lines of one thing
 _ORDINARY: Final = frozenset(
@@ -52,7 +61,9 @@ _ORDINARY: Final = frozenset(
     }
 )  # fmt: skip - two lines of one thing
 """Values that say "not secret"; every other value of a secrecy element is refused (regulation C5)."""
-_SECRECY_NAME = re.compile(rb"secre|security.?level|confidential|do.?mat|bao.?mat|mat.?do", re.IGNORECASE)
+_NAME_PARTS: Final = (b"secre", b"securit", b"confiden", b"omat", b"o_mat", b"o-mat", b"matdo", b"mat_do", b"mat-do")
+"""One of these occurs in every name of `_SECRECY_NAMES`, however it is joined."""
+_ATTRIBUTES = etree.XPath(".//@*", smart_strings=False)
 _PERSONS: Final = ("FullName", "Staff")
 
 
@@ -62,7 +73,7 @@ def find_mark(message: Message) -> Mark | None:
     One pass of a regular expression over the joined fields decides for nearly every document; it is on the path of
     each intake.
     """
-    if not SUSPECT.search("\n".join(texts(message))):
+    if not is_suspect("\n".join(texts(message))):
         return None
     for path, text in text_fields(message):
         mark = _mark_in_field(path, text)
@@ -79,8 +90,7 @@ def find_mark_in_text(text: str, element: str = "") -> Mark | None:
 
 def find_mark_in_xml(element: etree._Element) -> Mark | None:
     """The mark in XML as it arrived: elements and attributes that the model does not know, and every text in it."""
-    octets = etree.tostring(element)
-    if not _SECRECY_NAME.search(octets) and not SUSPECT.search("\n".join(map(str, element.itertext()))):
+    if not _is_suspect_xml(element):
         return None
     for node in element.iter(etree.Element):
         mark = _mark_in_node(node)
@@ -109,7 +119,7 @@ def _mark_in_field(path: str, text: str) -> Mark | None:
 def _mark_in_node(node: etree._Element) -> Mark | None:
     path = _path(node)
     name = etree.QName(node).localname
-    if _is_secret_value(name, node.text or ""):
+    if _is_secret_value(name, "".join(map(str, node.itertext()))):
         return Mark("metadata", path)
     for attribute, value in node.attrib.items():
         local = etree.QName(attribute).localname
@@ -120,6 +130,15 @@ def _mark_in_node(node: etree._Element) -> Mark | None:
         if mark is not None:
             return mark
     return None
+
+
+def _is_suspect_xml(element: etree._Element) -> bool:
+    """The quick look: a part of a secrecy name anywhere, or text or attributes that may hold a stamp."""
+    octets = etree.tostring(element).lower()
+    if any(part in octets for part in _NAME_PARTS):
+        return True
+    attributes = "\n".join(map(str, cast("list[str]", _ATTRIBUTES(element))))
+    return is_suspect(attributes) or is_suspect(etree.tostring(element, method="text", encoding="unicode"))
 
 
 def _is_secret_value(name: str, value: str) -> bool:

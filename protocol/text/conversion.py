@@ -16,12 +16,18 @@ M = TypeVar("M", bound=Message)
 
 
 class Conversion(msgspec.Struct, Generic[M], frozen=True, kw_only=True):
-    """A converted message. `undecided` maps the path of each field that was left alone to its readings."""
+    """A converted message. `undecided` has the path and the readings of each field that was left alone."""
 
     message: M
     encodings: frozenset[Encoding]
     """The encodings in which fields were found."""
     undecided: tuple[tuple[str, Reading], ...] = ()
+
+    def decided(self) -> M:
+        """The message, when every field decided. Raises `text.undecodable` with the path of the first that did not."""
+        for path, _ in self.undecided:
+            raise ExchangeError(UNDECODABLE_TEXT, element=path)
+        return self.message
 
 
 def convert(message: M, declared: Encoding | None = None) -> Conversion[M]:

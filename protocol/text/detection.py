@@ -8,7 +8,6 @@ signed.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable
 from typing import Final, Literal
 
@@ -32,6 +31,7 @@ _DECODERS: Final[dict[Encoding, Callable[[str], str]]] = {
     "tcvn3": tcvn3.decode,
     "vni": vni.decode,
 }
+_COVERS: Final[dict[Encoding, Callable[[str], bool]]] = {"tcvn3": tcvn3.covers, "vni": vni.covers}
 # Word separators of every reading: ASCII other than letters, spaces, and the typographic marks of windows-1252 80-9F.
 _SEPARATORS = re.compile(r"[\s\x00-\x40\x5b-\x60\x7b-\x7f\u2010-\u203a\u2122]+")
 _BEYOND_1252 = re.compile(
@@ -40,6 +40,9 @@ _BEYOND_1252 = re.compile(
 
 _UNICODE_MARKS = re.compile("^[«»§°·±®©]+|[«»§°·±®©²³]+$")
 """Typographic characters that are letters in TCVN3: no part of a word when the text is Unicode."""
+
+_ABBREVIATION = re.compile("[A-Z]*Đ[A-ZĐ]*|[A-Z]yĐ")
+"""`QĐ`, `HĐND`: no syllable, and in every document number."""
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,10 +99,12 @@ def _share(words: list[str], encoding: Encoding) -> float:
 
 
 def _possible(word: str, encoding: Encoding) -> bool:
-    decoded = unicodedata.normalize("NFC", _DECODERS[encoding](word))
+    if encoding != "unicode" and not _COVERS[encoding](word):
+        return False
+    decoded = _DECODERS[encoding](word)
     if encoding == "unicode":
         decoded = _UNICODE_MARKS.sub("", decoded)
-    return not decoded or is_possible(decoded)
+    return not decoded or is_possible(decoded) or _ABBREVIATION.fullmatch(decoded) is not None
 
 
 def _declared(readings: list[Reading], declared: Encoding | None) -> Reading | None:
@@ -119,6 +124,12 @@ def _winner(readings: list[Reading], text: str) -> Reading:
     if _is_clear(readings):
         return best
     unicode = next((reading for reading in readings if reading.encoding == "unicode"), None)
-    if unicode is not None and all(reading.share == 0 for reading in readings if reading is not unicode):
-        return unicode  # a foreign name (`Müller`): no legacy reading explains a single word of it
+    if unicode is not None and _is_foreign(unicode, readings):
+        return unicode
     return Reading(encoding=best.encoding, text=text, certain=False, share=best.share, alternatives=tuple(readings))
+
+
+def _is_foreign(unicode: Reading, readings: list[Reading]) -> bool:
+    """Words of another language (`Müller`): letters only, and no legacy reading explains a single one of them."""
+    words = (_UNICODE_MARKS.sub("", word) for word in _SEPARATORS.split(unicode.text))
+    return all(word.isalpha() for word in words if word) and all(r.share == 0 for r in readings if r is not unicode)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any, Final, TypeVar, cast
 
@@ -42,7 +42,7 @@ def text_fields(message: Message) -> Iterator[tuple[str, str]]:
 def texts(message: Message) -> list[str]:
     """Every text field that is not empty, without paths: the fast way to look at a message as a whole."""
     found: list[str] = []
-    _collect(message, found)
+    _collect((message,), found)
     return found
 
 
@@ -74,20 +74,15 @@ def _walk(part: object, path: str) -> Iterator[tuple[str, str]]:
             yield from _walk(getattr(part, attribute), f"{path}.{name}" if path else name)
 
 
-def _collect(part: msgspec.Struct, found: list[str]) -> None:
-    for attribute, _ in _plan(type(part)):
-        value = getattr(part, attribute)
+def _collect(values: Iterable[object], found: list[str]) -> None:
+    for value in values:
         if isinstance(value, str):
             if value:
                 found.append(value)
-        elif isinstance(value, msgspec.Struct):
-            _collect(value, found)
         elif isinstance(value, tuple):
-            for item in value:
-                if isinstance(item, msgspec.Struct):
-                    _collect(item, found)
-                else:
-                    found.append(item)
+            _collect(value, found)
+        elif isinstance(value, msgspec.Struct):
+            _collect(msgspec.structs.astuple(value), found)
 
 
 def _rewrite(part: Any, path: str, change: Callable[[str, str], str]) -> Any:  # noqa: ANN401 - any part of the model

@@ -5,6 +5,7 @@ Possible, not attested: the detector needs to know that `hội` can be Vietnames
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import cache
 from typing import Final
@@ -32,6 +33,11 @@ _STOPPED: Final = ("\u0301", "\u0323")
 """A syllable that ends in c, ch, p, t has sắc or nặng only."""
 _HATTED: Final = "ăâêôơư"
 _VOWELS: Final = "aăâeêioôơuưy"
+_HIGHLAND = re.compile(
+    rf"(?:[kbpđdghsmt]r|[kpb]l|k(?=[aăâoôơuư]))[{_VOWELS}]{{1,2}}(?:c|ch|k|h|l|m|n|ng|nh|p|r|t|o|i|y)?"
+    rf"|(?:ch|ng|nh|tr|[bcdđghklmnprstvy])?[{_VOWELS}]{{1,2}}[khlr]"
+)
+"""Jrai and Bahnar names as Vietnamese papers write them (`Krông`, `Păh`): their own clusters and codas, no tones."""
 
 
 @cache
@@ -57,7 +63,7 @@ def _rimes_after(onset: str) -> frozenset[str]:
 def is_possible(word: str) -> bool:
     """Whether `word` (NFC, any case) can be one written Vietnamese syllable."""
     lowered = word.lower()
-    return any(
+    return _HIGHLAND.fullmatch(lowered) is not None or any(
         lowered[:size] in _onsets() and _agrees(lowered[:size], lowered[size:]) for size in range(min(3, len(word)) + 1)
     )
 

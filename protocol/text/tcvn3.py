@@ -65,9 +65,9 @@ def encode(text: str) -> bytes:
     return as_octets(text.translate(_ENCODE))
 
 
-def is_encodable(character: str) -> bool:
-    """Whether the table itself has this letter."""
-    return ord(character) in _ENCODE
+def covers(word: str) -> bool:
+    """Whether TCVN3 gives a meaning to every character of `word` that is not ASCII."""
+    return all(ord(character) in TABLE for character in word if not character.isascii())
 
 
 def _restore_capitals(text: str) -> str:

@@ -55,8 +55,6 @@ _ENCODE: Final = {
 _BASES: Final = "aeouyôöAEOUYÔÖ"
 _MARKS: Final = "".join({*_PLAIN_MARKS, *_HAT_MARKS, *_BREVE_MARKS})
 _CODED = re.compile(f"[{_BASES}][{_MARKS}{_MARKS.upper()}]|[{''.join(c for c in _DECODE if len(c) == 1)}]")
-MARKS: Final = frozenset(_MARKS + _MARKS.upper())
-"""The characters that only have a meaning after a base letter."""
 
 
 def decode(source: str | bytes) -> str:
@@ -71,6 +69,11 @@ def decode(source: str | bytes) -> str:
 def encode(text: str) -> bytes:
     """VNI bytes of NFC text. Raises `text.undecodable` for a character that neither VNI nor windows-1252 has."""
     return as_octets("".join(_ENCODE.get(letter, letter) for letter in text))
+
+
+def covers(word: str) -> bool:
+    """Whether VNI gives a meaning to every character of `word` that is not ASCII; a mark without its base has none."""
+    return _CODED.sub(lambda match: "" if match[0] in _DECODE else match[0], word).isascii()
 
 
 def _letter(match: re.Match[str]) -> str:
