@@ -1,7 +1,7 @@
 """The native package between hub and edge agents: operations as SOAP bodies in `urn:lienthong:exchange:1`.
 
 Both sides, bytes in and out: requests are written by clients and read by servers, answers the other way round. A sealed
-envelope passes through as the octets it has. Order of elements and shapes are in `lienthong.xsd` (`?xsd=native`).
+envelope passes through as the octets it has. The shapes are published in `protocol/wsdl/native.xsd`.
 """
 
 from protocol.namespaces import EXCHANGE as NAMESPACE

@@ -56,7 +56,7 @@ class GetDocumentRequest(msgspec.Struct, frozen=True):
 
 
 class ConfirmReceivedRequest(msgspec.Struct, frozen=True):
-    """The caller has these durably."""
+    """The caller has these durably; none is no error."""
 
     numbers: tuple[int, ...]
 
@@ -119,7 +119,7 @@ def write_report(envelope: bytes) -> bytes:
 
 def write_get_pending(limit: int, wait_seconds: float = 0) -> bytes:
     """`GetPending`."""
-    return _write("GetPending", f"<lt:Limit>{limit}</lt:Limit><lt:WaitSeconds>{wait_seconds:g}</lt:WaitSeconds>")
+    return _write("GetPending", f"<lt:Limit>{limit}</lt:Limit><lt:WaitSeconds>{wait_seconds:.3f}</lt:WaitSeconds>")
 
 
 def write_get_document(number: int) -> bytes:
@@ -184,8 +184,6 @@ def _read_get_pending(body: etree._Element) -> GetPendingRequest:
 def _read_confirm(body: etree._Element) -> ConfirmReceivedRequest:
     path = "ConfirmReceived.MessageNumber"
     numbers = body.findall(f"{_TAG}MessageNumber")
-    if not numbers:
-        raise ExchangeError(ELEMENT_MISSING, element=path)
     if len(numbers) > LIMIT_MAX:
         raise ExchangeError(ELEMENT_RANGE, element=path)
     return ConfirmReceivedRequest(tuple(_digits(number.text, path) for number in numbers))

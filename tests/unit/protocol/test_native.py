@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import edxml_models
 import msgspec
@@ -90,6 +91,7 @@ def test_a_sealed_envelope_arrives_as_it_was_sent():
         (native.write_get_pending(1, 0.5), native.GetPendingRequest(1, 0.5)),
         (native.write_get_document(2**40), native.GetDocumentRequest(2**40)),
         (native.write_confirm([3, 1, 2]), native.ConfirmReceivedRequest((3, 1, 2))),
+        (native.write_confirm([]), native.ConfirmReceivedRequest(())),
         (native.write_get_traces(), native.GetTracesRequest("", 0)),
         (native.write_get_traces("A,2026/1/1,1/Đ&<", 9), native.GetTracesRequest("A,2026/1/1,1/Đ&<", 9)),
         (native.write_get_organizations(), native.GetOrganizationsRequest()),
@@ -124,7 +126,6 @@ def test_a_greedy_question_is_answered_with_what_is_allowed():
             f"<GetDocument><MessageNumber>{'9' * 19}</MessageNumber></GetDocument>",
             "element.type GetDocument.MessageNumber",
         ),
-        ("<ConfirmReceived></ConfirmReceived>", "element.missing ConfirmReceived.MessageNumber"),
         (
             f"<ConfirmReceived>{'<MessageNumber>1</MessageNumber>' * 1001}</ConfirmReceived>",
             "element.range ConfirmReceived.MessageNumber",
@@ -201,6 +202,36 @@ def test_a_checkpoint_and_a_proof_survive_the_wire():
     hashes = [hashlib.sha256(bytes([number])).digest() for number in range(3)]
     assert native.read_consistency(answered(native.write_consistency(hashes))) == hashes
     assert native.read_consistency(answered(native.write_consistency([]))) == []
+
+
+ACCEPTED = Accepted(number=9, document_id="A", receipt=RECEIPT)
+WRITTEN = [
+    native.write_send(ENVELOPE),
+    native.write_report(write_envelope(edxml_models.STATUS, envelope_id="e-2")),
+    native.write_get_pending(5, 25),
+    native.write_get_document(7),
+    native.write_confirm([1, 2]),
+    native.write_get_traces("A", 3),
+    native.write_get_organizations(),
+    native.write_get_checkpoint(),
+    native.write_get_consistency(1, 2),
+    native.write_accepted("SendDocument", ACCEPTED),
+    native.write_accepted("ReportStatus", ACCEPTED),
+    native.write_pending([SUMMARY, msgspec.structs.replace(SUMMARY, kind="notice", receipt=RECEIPT)]),
+    native.write_delivery(Delivery(summary=SUMMARY, envelope=ENVELOPE, receipt=RECEIPT)),
+    native.write_confirmations([Confirmation(number=1, outcome="already")]),
+    native.write_traces([Trace(number=1, document_id="A", status=edxml_models.STATUS)]),
+    native.write_organizations([edxml_models.DOCUMENT.header.sender]),
+    native.write_checkpoint("note\n"),
+    native.write_consistency([bytes(32)]),
+]
+PUBLISHED = etree.XMLSchema(etree.parse(str(Path(native.__file__).parents[1] / "wsdl" / "native.xsd")))
+
+
+@pytest.mark.parametrize("body", WRITTEN, ids=lambda body: etree.fromstring(body).tag.partition("}")[2])
+def test_what_is_written_has_the_published_shape(body: bytes):
+    element = etree.fromstring(body)
+    assert PUBLISHED.validate(element), PUBLISHED.error_log
 
 
 READERS = [
