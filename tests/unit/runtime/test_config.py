@@ -112,8 +112,27 @@ def test_description_has_every_key_with_meaning_unit_and_default():
     assert settings["data"].type == "đường dẫn"
 
 
-def test_shown_text_is_a_file_that_reads_back_to_the_same_values(tmp_path: Path):
-    sample = config.parse('name = "Trục “A”"\nlimit = 4', Sample, source="x", folder=tmp_path)
-    text = config.show(Sample, sample).partition("[[peers]]")[0]
+@pytest.mark.parametrize("peers", ["", '[[peers]]\ncode = "a"\n[[peers]]\ncode = "b"\ncertificate = "/b.pem"\n'])
+def test_shown_text_is_a_file_that_reads_back_to_the_same_values(tmp_path: Path, peers: str):
+    sample = config.parse(f'name = "Trục “A”"\nlimit = 4\n{peers}', Sample, source="x", folder=tmp_path)
+    text = config.show(Sample, sample)
     assert config.parse(text, Sample, source="shown", folder=tmp_path) == sample
     assert "Thời gian chờ (giây); số > 0; mặc định 30.0" in text
+
+
+def test_shown_defaults_need_only_what_is_required(tmp_path: Path):
+    text = config.show(Sample)
+    assert "# name =\n" in text
+    assert "# [[peers]]\n" in text
+    filled = text.replace("# name =\n", 'name = "x"\n')
+    assert config.parse(filled, Sample, source="shown", folder=tmp_path) == config.parse(
+        'name = "x"', Sample, source="x", folder=tmp_path
+    )
+
+
+def test_pattern_is_said_in_vietnamese(tmp_path: Path):
+    class Strict(msgspec.Struct):
+        url: Annotated[str, msgspec.Meta(pattern="^https://")]
+
+    with pytest.raises(ConfigError, match="theo mẫu"):
+        config.parse('url = "http://x"', Strict, source="x", folder=tmp_path)
