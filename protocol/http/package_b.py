@@ -19,6 +19,7 @@ from protocol.edxml.reader import read_message
 from protocol.errors import ExchangeError
 from protocol.exchange import Caller, Delivery, Exchange, PlainSubmission
 from protocol.http.descriptions import describe
+from protocol.http.failures import whereabouts
 from protocol.http.incoming import DEFAULT_LIMITS
 from protocol.http.mailbox_views import StatusReader, statuses_since, waiting_documents
 from protocol.http.native import CALLER, REFUSAL, send_multipart
@@ -74,7 +75,7 @@ class PackageB:
         except (ConnectionError, web.HTTPException):
             raise
         except Exception as error:  # noqa: BLE001 -- an error outside the vocabulary is server.internal, and temporary
-            _log.error("package_b.failed", error=type(error).__name__, exc_info=error)
+            _log.error("package_b.failed", failure=whereabouts(error))
             return await self._refuse(call, [ExchangeError(errors.INTERNAL)])
 
     async def _prove(self, http: web.Request, asked: package_b.Request) -> Caller:

@@ -6,13 +6,14 @@ pointed at a hub or an edge agent.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from protocol import agency_codes, errors
 from protocol.errors import ExchangeError
@@ -48,7 +49,16 @@ class Stage:
 
     endpoint: Endpoint
     exchange: Twin
-    refused: list[ExchangeError] = field(default_factory=list)
+    refused: list[ExchangeError]
+    heard: asyncio.Event
+    """Set by the first refusal."""
+
+    @property
+    def port(self) -> int:
+        """The TCP port on loopback."""
+        port = urlsplit(self.endpoint.address).port
+        assert port is not None
+        return port
 
 
 async def authenticate(_request: web.Request, organ_id: str, token: str) -> Caller:
@@ -64,12 +74,21 @@ async def stage(limits: Limits = DEFAULT_LIMITS, exchange: Exchange | None = Non
     """Serve it until the block ends."""
     twin = Twin(ORGANIZATIONS, lambda: NOW)
     refused: list[ExchangeError] = []
+    heard = asyncio.Event()
 
     async def audit(_request: web.Request, error: ExchangeError) -> None:
         refused.append(error)
+        heard.set()
 
     app = web.Application()
     package = PackageB(exchange or twin, authenticate, clock=lambda: NOW, limits=limits, relay="H21.W00", audit=audit)
     mount(app, "/edoc/v1", package)
-    async with TestServer(app) as server:
-        yield Stage(Endpoint(str(server.make_url("/edoc/v1"))), twin, refused)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        _, port = runner.addresses[0]
+        yield Stage(Endpoint(f"http://127.0.0.1:{port}/edoc/v1"), twin, refused, heard)
+    finally:
+        await runner.cleanup()
