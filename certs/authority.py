@@ -24,7 +24,7 @@ import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from certs import enrolment, keys, names, profiles, revocation
+from certs import enrolment, keys, log_key, names, profiles, revocation
 from certs.revocation import CrlError, Revocation
 from certs.signers import read_certificates
 from runtime import durable
@@ -174,10 +174,16 @@ class Authority:
         return True
 
     def add_log_key(self, statement: str) -> None:
-        """Keep a statement about a key of the evidence log (`certs.log_key`) for everyone who loads this folder."""
-        durable.make_directory(self.directory / "log")
-        name = hashlib.sha256(statement.encode()).hexdigest()[:16]
-        durable.write_file(self.directory / "log" / f"{name}.json", statement.encode())
+        """Keep a statement about a key of the evidence log (`certs.log_key`) for everyone who loads this folder.
+
+        Idempotent: the hub may call it at every start. Raises `proof.invalid` for what is no statement.
+        """
+        container = log_key.read_statement(statement)
+        name = hashlib.sha256(container.leaf + container.text.encode()).hexdigest()[:16]
+        path = self.directory / "log" / f"{name}.json"
+        if not path.exists():  # the same said again, with another signature, adds nothing
+            durable.make_directory(path.parent)
+            durable.write_file(path, statement.encode())
 
     def issued(self) -> Iterator[x509.Certificate]:
         """Every certificate that was issued, in no order."""

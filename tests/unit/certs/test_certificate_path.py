@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from certs import names, profiles
 from certs.authority import Authority
 from certs.bundle import TrustBundle
 from certs.trust import Trust
+from protocol import seal
 from protocol.errors import ExchangeError
 from runtime.config import ConfigError
 
@@ -181,3 +183,18 @@ def test_client_refusals_speak_of_the_caller(province: Province):
 
 def test_agency_code_with_unusual_characters_survives_the_certificate(province: Province):
     assert province.trust().agency_of(province.agency("vxp.saas.03_ĐắkĐoa")) == "vxp.saas.03_ĐắkĐoa"
+
+
+def test_damaged_certificate_in_a_seal_never_leaks_an_error_of_the_library(province: Province):
+    """Two kinds of library error once reached the caller as `server.internal`, to be retried for ever."""
+    der = province.agency()
+    for position in range(der.index(b"Gia Lai"), len(der)):
+        damaged = der[:position] + bytes([der[position] ^ 0x04]) + der[position + 1 :]
+        with contextlib.suppress(ExchangeError):
+            seal.public_key(damaged)
+    unsupported = bytes.fromhex("06082a8648ce3d030107"), bytes.fromhex("06082a8648ce3d030106")
+    with pytest.raises(ExchangeError, match=r"seal\.algorithm"):
+        seal.public_key(der.replace(*unsupported))
+    version = bytes.fromhex("a003020102"), bytes.fromhex("a003020105")
+    with pytest.raises(ExchangeError, match=r"seal\.malformed"):
+        seal.public_key(der.replace(*version))

@@ -6,6 +6,7 @@ from certs_province import DAY, NOW, Province, serial_of, vkey
 
 from certs import log_key
 from certs.log_key import make_statement, verify_statement
+from certs.signers import FileSigner
 from protocol.errors import ExchangeError
 
 ORIGIN = "truc.gialai.gov.vn/so"
@@ -86,6 +87,9 @@ def test_statement_of_a_revoked_hub_certificate_counts_for_the_time_before(provi
 def test_authority_keeps_statements_for_whoever_loads_it(province: Province):
     text = statement(province)
     province.authority.add_log_key(text)
-    province.authority.add_log_key(text)
+    signer = FileSigner(province.folder / "hub.key", province.folder / "hub.pem")
+    province.authority.add_log_key(make_statement(signer, ORIGIN, KEY))
     assert province.trust().bundle.log_keys == (text,)
+    with pytest.raises(ExchangeError, match=r"proof\.invalid"):
+        province.authority.add_log_key("junk")
     assert log_key.read_statement(text).text.startswith("lienthong log key 1\n")
