@@ -81,8 +81,10 @@ class PackageB:
     async def _prove(self, http: web.Request, asked: package_b.Request) -> Caller:
         """Who asks; the agency that was proved must be the one that From names, in any form of its code."""
         caller = await self._authenticate(http, asked.organ_id, asked.token)
+        # a token proves the OrganId beside it, also an alias; a certificate says nothing about that OrganId
+        proved = (caller.agency, asked.organ_id) if caller.proof == "token" else (caller.agency,)
         sender = _sender(asked)
-        if sender and not any(agency_codes.same(sender, own) for own in (caller.agency, asked.organ_id)):
+        if sender and not any(agency_codes.same(sender, own) for own in proved):
             raise ExchangeError(errors.NOT_THE_SENDER, element=sender)
         return caller
 

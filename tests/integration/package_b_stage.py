@@ -19,7 +19,7 @@ from protocol import agency_codes, errors
 from protocol.errors import ExchangeError
 from protocol.exchange import Caller, Exchange
 from protocol.http.incoming import DEFAULT_LIMITS
-from protocol.http.package_b import PackageB, mount
+from protocol.http.package_b import Authenticate, PackageB, mount
 from protocol.mime import Limits
 from protocol.model import Organization
 from protocol.twin import Twin
@@ -70,7 +70,11 @@ async def authenticate(_request: web.Request, organ_id: str, token: str) -> Call
 
 
 @contextlib.asynccontextmanager
-async def stage(limits: Limits = DEFAULT_LIMITS, exchange: Exchange | None = None) -> AsyncIterator[Stage]:
+async def stage(
+    limits: Limits = DEFAULT_LIMITS,
+    exchange: Exchange | None = None,
+    prove: Authenticate = authenticate,
+) -> AsyncIterator[Stage]:
     """Serve it until the block ends."""
     twin = Twin(ORGANIZATIONS, lambda: NOW)
     refused: list[ExchangeError] = []
@@ -81,7 +85,7 @@ async def stage(limits: Limits = DEFAULT_LIMITS, exchange: Exchange | None = Non
         heard.set()
 
     app = web.Application()
-    package = PackageB(exchange or twin, authenticate, clock=lambda: NOW, limits=limits, relay="H21.W00", audit=audit)
+    package = PackageB(exchange or twin, prove, clock=lambda: NOW, limits=limits, relay="H21.W00", audit=audit)
     mount(app, "/edoc/v1", package)
     runner = web.AppRunner(app)
     await runner.setup()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
+from aiohttp import web
 from package_b_letters import HEADER, send_document
 from package_b_stage import NOW, ORGANIZATIONS, TOKENS, Stage, stage
 from raw_http import SOAP_12, Answer, envelope, post, related
@@ -128,7 +129,7 @@ async def test_manifest_and_parts_agree(served: Stage, parts: list[tuple[str, st
 
 @pytest.mark.parametrize("keep", [0.2, 0.7, 0.97, 0.999])
 async def test_a_request_that_breaks_off_is_not_a_document(served: Stage, keep: float):
-    """The whole Content-Length arrives, but the multipart inside is cut anywhere: in the root, in a file, at the end."""
+    """The whole Content-Length arrives, but the multipart inside is cut: in the root, in a file, at the end."""
     body = related(send_document(["f1"]), ("<f1>", "", b"x" * 50_000))
     answer = await refused(served, body[: int(len(body) * keep)])
     assert answer.text("IsSuccess") == "false"
@@ -161,6 +162,17 @@ async def test_a_connection_that_breaks_off_leaves_nothing(served: Stage):
 async def test_nobody_sends_as_another(served: Stage, signer: str, token: str, code: str):
     answer = await refused(served, related(send_document(["f1"], signer=signer, token=token), ("<f1>", "", PDF)))
     assert answer.codes == [code]
+
+
+async def test_a_certificate_of_one_agency_does_not_prove_the_organ_id_beside_it():
+    """Mutual TLS proves B; From and OrganId both say A."""
+
+    async def certificate_of_b(_request: web.Request, _organ_id: str, _token: str) -> Caller:
+        return Caller(agency="H21.23", proof="mutual-tls", certificate="00" * 32)
+
+    async with stage(LIMITS, prove=certificate_of_b) as running:
+        answer = await refused(running, related(send_document(["f1"], token=""), ("<f1>", "", PDF)))
+        assert answer.codes == ["M.OrganId"]
 
 
 async def test_a_status_in_the_name_of_another_is_refused(served: Stage):
