@@ -99,7 +99,8 @@ def check_request(request: bytes) -> keys.PublicKey:
     try:
         parsed = x509.load_der_x509_csr(request)
         key = keys.check_leaf_key(parsed.public_key())
-        proved = parsed.is_signature_valid
+        canonical = request.endswith(b"\x00" + parsed.signature)  # X.690 §11.2.1, which the library lets pass
+        proved = canonical and parsed.is_signature_valid
     except keys.UNREADABLE as error:
         raise ExchangeError(ENROLMENT_REQUEST, reason="form") from error
     except ExchangeError as error:
