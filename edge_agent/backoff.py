@@ -18,5 +18,5 @@ class Backoff(msgspec.Struct, frozen=True):
 
     def delay(self, failures: int, random: Random) -> float:
         """Seconds to wait after this many failures in a row (1 or more): half fixed, half jitter."""
-        whole = min(self.longest, self.first * 2 ** min(failures - 1, 30))
+        whole = min(self.longest, self.first * float(2 ** min(failures - 1, 30)))
         return whole / 2 + random() * whole / 2

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from edge_agent.clock import Clock
 from edge_agent.preparation import Preparation
 from edge_agent.records import Taken
+from edge_agent.screening import screen
 from edge_agent.store import Store
 from protocol.errors import ExchangeError
 from protocol.exchange import PlainSubmission, Upload
@@ -19,7 +20,10 @@ _log = logs.get("edge.intake")
 class Intake:
     """Prepares, seals and stores; wakes the sender."""
 
-    def __init__(self, preparation: Preparation, store: Store, clock: Clock, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, agency: str, preparation: Preparation, store: Store, clock: Clock, wake: Callable[[], None]
+    ) -> None:
+        self._agency = agency
         self._preparation = preparation
         self._store = store
         self._clock = clock
@@ -28,7 +32,7 @@ class Intake:
     async def take(self, submission: PlainSubmission, uploads: AsyncIterator[Upload]) -> Taken:
         """Custody of a message: durable when this returns; the same message again gets the same answer.
 
-        Raises whatever `Preparation` does, and `document.conflict`. Nothing stays behind then.
+        Raises what `screen` and `Preparation` do, and `document.conflict`. Nothing stays behind then.
         """
         try:
             taken = await self._take(submission, uploads)
@@ -41,7 +45,7 @@ class Intake:
         return taken
 
     async def _take(self, submission: PlainSubmission, uploads: AsyncIterator[Upload]) -> Taken:
-        message = self._preparation.screen(submission)
+        message = screen(submission, self._agency, self._clock())
         with ExitStack() as stack:
             received = await self._preparation.receive(message, uploads, stack)
             prepared = self._preparation.seal(message, submission, received)

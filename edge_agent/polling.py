@@ -9,7 +9,7 @@ a person sees it. Outbound only: the poll is held open by the hub, nothing liste
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
@@ -19,6 +19,7 @@ from edge_agent.receiving import Receiver
 from edge_agent.records import Held
 from edge_agent.store import Store
 from edge_agent.uplink import HubLink
+from edge_agent.verdicts import AGENCY
 from edge_agent.watching import Watchman
 from protocol import errors
 from protocol.errors import ExchangeError
@@ -49,6 +50,7 @@ class Poller:
         backoff: Backoff,
         batch: int,
         poll_wait: float,
+        arrived: Callable[[], None],
         clock: Clock,
         random: Random,
     ) -> None:
@@ -62,8 +64,7 @@ class Poller:
         self._clock = clock
         self._random = random
         self._failures = 0
-        self.arrived = asyncio.Event()
-        """Set when the inbox has something new; who waits for it clears it."""
+        self._arrived = arrived
 
     async def run(self, drain: asyncio.Event) -> None:
         """Poll until `drain`; a message that is being received then is finished."""
@@ -81,6 +82,7 @@ class Poller:
             if waiting is None:
                 return 0.0
             await self._watchman.reached("poll")
+            await self._watchman.clear("agency")
             news = await self._receive_all(waiting, held, drain)
             await self._confirm()
         except ExchangeError as error:
@@ -110,12 +112,12 @@ class Poller:
         try:
             receipt = await self._receiver.receive(summary)
         except ExchangeError as error:
-            if error.kind.temporary:
+            if error.kind.temporary or error.kind in AGENCY:
                 raise
             if error.kind is not errors.DOCUMENT_NOT_FOUND:  # withdrawn by its sender between poll and fetch
                 await self._hold(summary, error, before)
             return 0
-        self.arrived.set()
+        self._arrived()
         await self._watchman.reached("receive")
         await self._watchman.clear(f"held-{summary.number}")
         await self._watchman.see(receipt)
@@ -150,6 +152,8 @@ class Poller:
 
     async def _failed(self, error: ExchangeError) -> float:
         self._failures += 1
+        if error.kind in AGENCY:
+            await self._watchman.alarm("agency", error.sentence)
         await self._watchman.missed(error)
         delay = self._backoff.delay(self._failures, self._random)
         _log.info("poll-failed", code=error.kind.code, wait=delay)

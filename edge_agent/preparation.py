@@ -1,8 +1,5 @@
-"""What the edge does to a message of the local system before the outbox takes it, in an order that is law.
+"""Attachments and seal: the two steps after screening (`edge_agent.screening`) that bring a message to the outbox.
 
-    1. secrecy, in memory: nothing of a marked message is ever written, not even to a temporary file (Điều 4.2a)
-    2. legacy encodings become NFC, before sealing (Điều 3.2; afterwards nobody may alter a byte)
-    3. required fields, lengths, dates, sender (Điều 4.1)
     4. attachments stream to the payload store while they are hashed; the manifest must match them one to one
     5. the seal, over header and digests
 
@@ -20,10 +17,10 @@ from typing import Final
 import msgspec
 from lxml import etree
 
-from edge_agent.clock import VIETNAM, Clock
+from edge_agent.clock import Clock
 from edge_agent.payloads import Payloads, PayloadWriter
 from edge_agent.records import Prepared, StoredAttachment
-from protocol import agency_codes, document_ids, errors, required, seal, secrecy, text
+from protocol import agency_codes, document_ids, errors, seal
 from protocol.edxml.dates import format_date
 from protocol.edxml.writer import write_envelope
 from protocol.errors import ExchangeError
@@ -31,13 +28,9 @@ from protocol.exchange import PlainSubmission, Upload
 from protocol.model import BussinessDocType, Document, Message, Reference, StatusMessage, TraceHeader
 from protocol.package_a.content_type import true_type
 from protocol.signing import Signer
-from protocol.xml_reading import parse
 
 SNIFFED: Final = 8
 """Octets that tell a content type."""
-ORIGINAL_LIMIT: Final = 8 << 20
-"""Octets of an envelope as the local system sent it."""
-XML_JUNK: Final = b"\xef\xbb\xbf \t\r\n"
 
 
 class Received(msgspec.Struct, frozen=True):
@@ -61,25 +54,6 @@ class Preparation:
         self._payloads = payloads
         self._clock = clock
 
-    def screen(self, submission: PlainSubmission) -> Message:
-        """Steps 1 to 3, without touching the disk: the message that may enter.
-
-        Raises:
-            ExchangeError: `secrecy.refused`, `text.undecodable`, `caller.not-the-sender`, `element.*`.
-        """
-        check_secrecy(submission)
-        message = to_nfc(submission.message)
-        secrecy.refuse_marked(message)  # a mark may show itself only after decoding
-        sender = message.header.sender if isinstance(message, Document) else message.sender
-        if sender.organ_id.strip() and not agency_codes.same(sender.organ_id, self._agency):
-            raise ExchangeError(errors.NOT_THE_SENDER, element="MessageHeader.From.OrganId")
-        if isinstance(message, StatusMessage):
-            required.check_status(message, required.EDGE)
-            return message
-        message = self._completed(message)
-        required.check_document(message, required.EDGE, today=self._clock().astimezone(VIETNAM).date())
-        return message
-
     async def receive(self, message: Message, uploads: AsyncIterator[Upload], stack: ExitStack) -> Received:
         """Step 4. Leaving `stack` without `publish` removes what was written.
 
@@ -94,10 +68,9 @@ class Preparation:
         kept = tuple(_kept(reference, *writers[reference.content_id]) for reference in message.references)
         return Received(tuple(writer for writer, _ in writers.values()), kept)
 
-    def seal(
-        self, message: Message, submission: PlainSubmission, attachments: tuple[StoredAttachment, ...]
-    ) -> Prepared:
+    def seal(self, message: Message, submission: PlainSubmission, received: Received) -> Prepared:
         """Step 5."""
+        attachments = received.attachments
         content = _with_references(message, attachments)
         fingerprint = fingerprint_of(content)
         unsealed = write_envelope(self._stamped(content), envelope_id=f"E{fingerprint[:32]}")
@@ -137,14 +110,6 @@ class Preparation:
             writers[upload.content_id] = writer, start
         return writers
 
-    def _completed(self, document: Document) -> Document:
-        """With the DocumentId that a local system may leave out (comma form: this agency is the origin)."""
-        header = document.header
-        if header.document_id.strip() or header.promulgation_info.date is None or not header.code.number:
-            return document
-        made = document_ids.compose(self._agency, header.promulgation_info.date, header.code.full)
-        return msgspec.structs.replace(document, header=msgspec.structs.replace(header, document_id=made))
-
     def _stamped(self, message: Message) -> Message:
         """With this system's own hop (edXML TraceHeader), and a time on a status that has none."""
         now = self._clock()
@@ -152,27 +117,6 @@ class Preparation:
             return message if message.timestamp else msgspec.structs.replace(message, timestamp=now)
         hop = TraceHeader(organ_id=self._agency, timestamp=now)
         return msgspec.structs.replace(message, trace_headers=(*message.trace_headers, hop))
-
-
-def to_nfc(message: Message) -> Message:
-    """The message in canonical Unicode (AC-3.2-1). Raises `text.undecodable` where only a person could tell."""
-    conversion = text.convert(message)
-    if conversion.undecided:
-        raise ExchangeError(errors.UNDECODABLE_TEXT, element=conversion.undecided[0][0])
-    return conversion.message
-
-
-def check_secrecy(submission: PlainSubmission) -> None:
-    """Refuse a state-secret mark, also in elements that the model does not know.
-
-    Raises `secrecy.refused` with rule and element, never a word of the text (AC-4.2a-4).
-    """
-    secrecy.refuse_marked(submission.message)
-    if not submission.original.lstrip(XML_JUNK).startswith(b"<"):
-        return  # fields of a clerk: all of them are in the model
-    mark = secrecy.find_mark_in_xml(parse(submission.original, max_size=ORIGINAL_LIMIT, tolerant=True))
-    if mark is not None:
-        raise ExchangeError(errors.SECRET_MARK, element=mark.element, rule=mark.rule)
 
 
 def fingerprint_of(message: Message) -> str:

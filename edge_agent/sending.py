@@ -21,30 +21,13 @@ from edge_agent.records import Outgoing
 from edge_agent.store import Store
 from edge_agent.trusting import Beliefs, check_acceptance
 from edge_agent.uplink import HubLink
+from edge_agent.verdicts import AGENCY, LINE
 from edge_agent.watching import Watchman
 from protocol import errors
 from protocol.errors import ExchangeError
 from protocol.exchange import Accepted
 from runtime import logs
 
-LINE: Final = frozenset(
-    {errors.UNREACHABLE, errors.BUSY, errors.STOPPING, errors.DISK_FULL, errors.CLOCK, errors.TRUST_STALE}
-)
-"""Failures that say nothing about the message."""
-AGENCY: Final = frozenset(
-    {
-        errors.UNAUTHENTICATED,
-        errors.CERTIFICATE_REVOKED,
-        errors.CERTIFICATE_EXPIRED,
-        errors.NOT_REGISTERED,
-        errors.SUSPENDED,
-        errors.SEAL_EXPIRED,
-        errors.SEAL_NOT_YET_VALID,
-        errors.SEAL_REVOKED,
-        errors.SEAL_UNTRUSTED,
-    }
-)
-"""Refusals of the agency: a person puts them right, and then everything goes out."""
 IDLE: Final = 30.0
 """Seconds between two looks at an outbox that nobody woke."""
 

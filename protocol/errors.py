@@ -306,6 +306,11 @@ ENROLMENT_CODE = _kind(
     "Mã tham gia không đúng, đã dùng hoặc đã hết hạn. Xin mã mới ở Trung tâm tích hợp dữ liệu.",
     http=403,
 )
+ENROLMENT_HUB = _kind(
+    "enrolment.hub",
+    "Máy chủ ở địa chỉ này không phải trục liên thông đã cấp mã tham gia. Kiểm tra lại địa chỉ và mã; chưa gửi gì đi.",
+    http=403,
+)
 ENROLMENT_REQUEST = _kind(
     "enrolment.request", "Yêu cầu cấp chứng thư không hợp lệ (khóa yếu hoặc chữ ký sai).", http=400
 )

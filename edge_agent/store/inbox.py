@@ -34,6 +34,8 @@ UPDATE inbox SET state = 'DA_XAC_NHAN', confirmed_at = ? WHERE hub_number = ? AN
 _ONE: Final = f"SELECT {_COLUMNS} FROM inbox WHERE number = ?"  # noqa: S608 -- column list is a literal
 _LIST: Final = f"SELECT {_COLUMNS} FROM inbox ORDER BY number DESC LIMIT ?"  # noqa: S608 -- column list is a literal
 _ENVELOPE: Final = "SELECT envelope FROM inbox WHERE number = ?"
+_OF_DOCUMENT: Final = """
+SELECT envelope FROM inbox WHERE document_key = ? AND kind = 'document' ORDER BY number DESC LIMIT 1"""
 _RECEIPT: Final = "SELECT receipt FROM inbox WHERE number = ?"
 _ATTACHMENTS: Final = """
 SELECT content_id, name, content_type, description, sha256, size FROM inbox_attachments
@@ -41,6 +43,11 @@ WHERE inbox = ? ORDER BY position"""
 _ABOUT: Final = f"""
 SELECT {_COLUMNS} FROM inbox
 WHERE kind <> 'document' AND number > ? AND (? = '' OR document_key = ?) ORDER BY number"""  # noqa: S608 -- column list is a literal
+_WAITING: Final = f"""
+SELECT {", ".join("inbox." + name.strip() for name in _COLUMNS.split(","))}
+FROM inbox JOIN handover ON handover.inbox = inbox.number
+WHERE handover.route = ? AND handover.state IN ('CHO', 'SAN_SANG')
+ORDER BY inbox.priority DESC, inbox.number LIMIT ?"""  # noqa: S608 -- column list is a literal
 _HOLD: Final = """
 INSERT INTO held (hub_number, kind, sender, error_code, error_element, attempts, first_at, next_attempt_at)
 VALUES (?, ?, ?, ?, ?, 1, ?, ?)
@@ -123,6 +130,10 @@ class Inbox:
         """The newest rows."""
         return self._store.rows(_LIST, (limit,), Incoming)
 
+    def waiting(self, route: Route, limit: int) -> list[Incoming]:
+        """What the local system does not have yet on one route, most urgent first."""
+        return self._store.rows(_WAITING, (route, limit), Incoming)
+
     def reports(self, after: int, document_key: str = "") -> list[Incoming]:
         """Statuses and notices with a number above `after`, of one document or of all."""
         return self._store.rows(_ABOUT, (after, document_key, document_key), Incoming)
@@ -130,6 +141,11 @@ class Inbox:
     def envelope(self, number: int) -> bytes:
         """The sealed octets as delivered; b"" for a notice."""
         found = self._store.value(_ENVELOPE, (number,))
+        return found if isinstance(found, bytes) else b""
+
+    def document_envelope(self, document_key: str) -> bytes:
+        """The sealed octets of the newest document with this key; b"" when none came."""
+        found = self._store.value(_OF_DOCUMENT, (document_key,))
         return found if isinstance(found, bytes) else b""
 
     def receipt(self, number: int) -> str:

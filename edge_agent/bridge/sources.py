@@ -1,0 +1,211 @@
+"""What lies in `outgoing/`, as submissions: an `.edxml`, a file with its sidecar, a status in TOML; read as streams."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import BinaryIO, Final, Protocol
+
+from edge_agent.bridge import sidecar
+from edge_agent.payloads import CHUNK
+from edge_agent.store import Store
+from protocol import agency_codes, document_ids, errors
+from protocol.edxml.dates import parse_date
+from protocol.edxml.reader import read_message
+from protocol.errors import ExchangeError
+from protocol.exchange import PlainSubmission, Upload
+from protocol.model import Document, Organization, Reference, ResponseFor
+from protocol.package_a import (
+    AttachmentData,
+    AttachmentEnd,
+    AttachmentStart,
+    EnvelopeReady,
+    Event,
+    Limits,
+    PackageAReader,
+)
+from protocol.xml_reading import parse
+
+SIDECAR_LIMIT: Final = 1 << 20
+MAIN_ID: Final = "f1"
+
+
+class Source(Protocol):
+    """One thing to send."""
+
+    async def read(self) -> PlainSubmission:
+        """Everything but the attachments. Raises errors of the vocabulary."""
+        ...
+
+    def uploads(self) -> AsyncIterator[Upload]:
+        """The attachments, after `read`, in turn."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the files."""
+        ...
+
+
+class FileUpload:
+    """One file of the folder as an attachment (`protocol.exchange.Upload`)."""
+
+    def __init__(self, content_id: str, path: Path) -> None:
+        self.content_id = content_id
+        self._path = path
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """The octets."""
+        with self._path.open("rb", buffering=0) as file:
+            while chunk := await asyncio.to_thread(file.read, CHUNK):
+                yield chunk
+
+
+class SidecarSource:
+    """A file and its fields."""
+
+    def __init__(self, main: Path, fields: Path, sender: Organization) -> None:
+        self._main = main
+        self._fields = fields
+        self._sender = sender
+        self._files: dict[str, Path] = {}
+
+    async def read(self) -> PlainSubmission:
+        """The document that the fields describe; its attachments are the file and those that the fields name."""
+        data = _bounded(self._fields)
+        fields = sidecar.read_sidecar(self._fields.name, data)
+        references = [_reference(MAIN_ID, self._main.name, fields.description)]
+        self._files = {MAIN_ID: self._main}
+        for position, name in enumerate(fields.attachments, 2):
+            path = self._main.parent / name
+            if path.name != name or not path.is_file():
+                raise ExchangeError(errors.ATTACHMENT_MISSING, element=f"Attachments[{position - 2}]")
+            references.append(_reference(f"f{position}", name, ""))
+            self._files[f"f{position}"] = path
+        message = sidecar.document_of(fields, self._sender, tuple(references))
+        return PlainSubmission(message=message, original=data, package="A")
+
+    @property
+    def further(self) -> tuple[Path, ...]:
+        """The files beside main file and sidecar, once `read`."""
+        return tuple(path for content_id, path in self._files.items() if content_id != MAIN_ID)
+
+    async def uploads(self) -> AsyncIterator[Upload]:
+        """Main file first."""
+        for content_id, path in self._files.items():
+            yield FileUpload(content_id, path)
+
+    def close(self) -> None:
+        """Nothing stays open."""
+
+
+class StatusSource:
+    """A status in TOML. What it leaves out about the document comes from the inbox or from the DocumentId."""
+
+    def __init__(self, path: Path, sender: Organization, store: Store) -> None:
+        self._path = path
+        self._sender = sender
+        self._store = store
+
+    async def read(self) -> PlainSubmission:
+        """The status."""
+        data = _bounded(self._path)
+        line = sidecar.read_status(self._path.name, data)
+        status = sidecar.status_of(line, self._sender, await self._known(line.document_id))
+        return PlainSubmission(message=status, original=data, package="A")
+
+    async def _known(self, document_id: str) -> ResponseFor:
+        key = document_ids.key(document_id)
+        envelope = await self._store.run(self._store.inbox.document_envelope, key)
+        if envelope:
+            message = read_message(parse(envelope, max_size=8 << 20))
+            if isinstance(message, Document):
+                header = message.header
+                return ResponseFor(
+                    organ_id=header.sender.organ_id,
+                    code=header.code.full,
+                    promulgation_date=header.promulgation_info.date,
+                )
+        parts = document_ids.parts(key)
+        if parts is None:
+            return ResponseFor(organ_id=agency_codes.canonical(self._sender.organ_id))
+        return ResponseFor(organ_id=parts.organ_id, code=parts.full_code, promulgation_date=parse_date(parts.date))
+
+    async def uploads(self) -> AsyncIterator[Upload]:
+        """None."""
+        return
+        yield FileUpload("", self._path)  # never reached: it makes this an asynchronous iterator
+
+    def close(self) -> None:
+        """Nothing stays open."""
+
+
+class PackageASource:
+    """An `.edxml`, read once from front to back."""
+
+    def __init__(self, path: Path, limits: Limits) -> None:
+        self._path = path
+        self._reader = PackageAReader(limits)
+        self._file: BinaryIO | None = None
+        self._events: list[Event] = []
+        self._ended = False
+
+    async def read(self) -> PlainSubmission:
+        """The envelope; no octet of an attachment is kept anywhere yet."""
+        self._file = self._path.open("rb", buffering=0)
+        event = await self._next()
+        if not isinstance(event, EnvelopeReady):
+            raise ExchangeError(errors.UNKNOWN_FORMAT)
+        return PlainSubmission(message=event.message, original=event.original_envelope, package="A")
+
+    async def uploads(self) -> AsyncIterator[Upload]:
+        """The attachments as they stand in the file."""
+        while (event := await self._next()) is not None:
+            if isinstance(event, AttachmentStart):
+                yield _EmbeddedUpload(event.content_id, self)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    async def content(self) -> AsyncIterator[bytes]:
+        """Octets of the current attachment."""
+        while (event := await self._next()) is not None and not isinstance(event, AttachmentEnd):
+            if isinstance(event, AttachmentData):
+                yield event.data
+
+    async def _next(self) -> Event | None:
+        while not self._events and not self._ended:
+            self._events = await asyncio.to_thread(self._step)
+        return self._events.pop(0) if self._events else None
+
+    def _step(self) -> list[Event]:
+        assert self._file is not None, "read first"
+        data = self._file.read(CHUNK)
+        self._ended = not data
+        return self._reader.feed(data) if data else self._reader.close()
+
+
+class _EmbeddedUpload:
+    """An attachment inside the file that is being read (`protocol.exchange.Upload`)."""
+
+    def __init__(self, content_id: str, source: PackageASource) -> None:
+        self.content_id = content_id
+        self._source = source
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._source.content()
+
+
+def _bounded(path: Path) -> bytes:
+    with path.open("rb") as file:
+        data = file.read(SIDECAR_LIMIT + 1)
+    if len(data) > SIDECAR_LIMIT:
+        raise ExchangeError(errors.TOO_LARGE, limit=SIDECAR_LIMIT)
+    return data
+
+
+def _reference(content_id: str, name: str, description: str) -> Reference:
+    return Reference(content_id=content_id, attachment_name=name, content_type="", description=description)

@@ -1,0 +1,170 @@
+"""`lienthong-edge doctor`: examines one agent, one line per question, each with what to do when the answer is bad."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from cryptography import x509
+
+from certs import tls
+from certs.signers import FileSigner
+from edge_agent.bridge.local_service import limits_of
+from edge_agent.clock import VIETNAM, Clock, system_clock
+from edge_agent.configuration import EdgeConfig
+from edge_agent.places import Places
+from edge_agent.trusting import Beliefs
+from edge_agent.uplink import HubLink
+from protocol.errors import ExchangeError
+from runtime import database
+from runtime.config import ConfigError
+
+EXPIRES_SOON: Final = timedelta(days=30)
+SKEW: Final = timedelta(minutes=5)
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One answer. `sentence` is Vietnamese and says what to do when `good` is false."""
+
+    subject: str
+    good: bool
+    sentence: str
+
+
+def examine(places: Places, config: EdgeConfig, clock: Clock = system_clock) -> list[Finding]:
+    """All findings, in the order in which a person would look. Raises nothing."""
+    findings = [
+        _ask("Chứng thư", lambda: _certificate(places, clock())),
+        _ask("Dữ liệu tin cậy", lambda: _trust(places, clock)),
+        _ask("Ổ đĩa", lambda: _disk(places, config)),
+        _ask("Thư mục", lambda: _folders(places)),
+        _ask("SQLite", _sqlite),
+        _ask("Cơ sở dữ liệu", lambda: _database(places)),
+        _ask("Mã truy cập của QLVB", lambda: _token(places)),
+    ]
+    return [*findings, *asyncio.run(_hub(places, config, clock))]
+
+
+def _ask(subject: str, question: Callable[[], str]) -> Finding:
+    try:
+        return Finding(subject, good=True, sentence=question())
+    except _Bad as bad:
+        return Finding(subject, good=False, sentence=str(bad))
+    except (ConfigError, ExchangeError) as error:
+        return Finding(subject, good=False, sentence=getattr(error, "sentence", str(error)))
+    except (OSError, database.SchemaError, database.UnsafeSqliteError) as error:
+        return Finding(subject, good=False, sentence=f"{type(error).__name__}: {error}")
+
+
+class _Bad(Exception):  # noqa: N818 -- an answer, not a fault of the program
+    """A bad answer; its text is the sentence."""
+
+
+def _certificate(places: Places, now: datetime) -> str:
+    signer = FileSigner(places.private_key, places.certificate)
+    ends = x509.load_der_x509_certificate(signer.certificate).not_valid_after_utc
+    day = ends.astimezone(VIETNAM).strftime("%d/%m/%Y")
+    if ends < now:
+        raise _Bad(f"Chứng thư hết hạn ngày {day}. Xin mã tham gia mới rồi chạy lienthong-edge join --anew.")
+    if ends - now < EXPIRES_SOON:
+        raise _Bad(f"Chứng thư sắp hết hạn ({day}). Xin mã tham gia mới rồi chạy lienthong-edge join --anew.")
+    return f"còn hạn đến {day}, khóa chỉ chủ tệp đọc được"
+
+
+def _trust(places: Places, clock: Clock) -> str:
+    beliefs = Beliefs(places.trust, clock)
+    until = beliefs.revocation_until()
+    if beliefs.problem:
+        raise _Bad(f"Danh sách thu hồi mới nhất không dùng được: {beliefs.problem}. Báo Trung tâm.")
+    if until is None or until < clock():
+        raise _Bad("Danh sách thu hồi đã quá hạn. Nối lại mạng tới trục; tác vụ tự tải bản mới.")
+    if not beliefs.vkeys():
+        raise _Bad("Chưa có khóa của sổ bằng chứng. Chạy lại lienthong-edge join.")
+    return f"danh sách thu hồi dùng được đến {until.astimezone(VIETNAM):%d/%m/%Y %H:%M}"
+
+
+def _disk(places: Places, config: EdgeConfig) -> str:
+    free = shutil.disk_usage(places.root).free
+    if free < 2 * config.limits.disk_free:
+        raise _Bad(f"Chỉ còn trống {free >> 20} MB. Dọn đĩa; dưới {config.limits.disk_free >> 20} MB thì ngừng nhận.")
+    return f"còn trống {free >> 20} MB"
+
+
+def _folders(places: Places) -> str:
+    for folder in (places.outgoing, places.incoming, places.done, places.failed, places.payloads):
+        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            raise _Bad(f"Không ghi được vào {folder}. Cấp quyền cho tài khoản chạy dịch vụ.")
+    return "ghi được cả outgoing, incoming, done, failed"
+
+
+def _sqlite() -> str:
+    version = database.library_version()
+    text = ".".join(map(str, version))
+    if not database.is_safe(version):
+        raise _Bad(f"SQLite {text} có lỗi hỏng dữ liệu. Cài lại đúng phiên bản pysqlite3 đã ghim.")
+    return f"phiên bản {text}"
+
+
+def _database(places: Places) -> str:
+    if not Path(places.database).exists():
+        return "chưa có (dịch vụ chưa chạy lần nào)"
+    connection = database.connect(places.database, read_only=True)
+    try:
+        answer = connection.execute("PRAGMA quick_check").fetchone()[0]
+    finally:
+        connection.close()
+    if answer != "ok":
+        raise _Bad("Cơ sở dữ liệu bị hỏng. Dừng dịch vụ, chép nguyên thư mục data rồi báo Trung tâm.")
+    return "nguyên vẹn"
+
+
+def _token(places: Places) -> str:
+    if not places.token_hash.exists():
+        return "chưa tạo (chỉ cần khi phần mềm QLVB gọi dịch vụ trên máy này: lienthong-edge token)"
+    return "đã có"
+
+
+async def _hub(places: Places, config: EdgeConfig, clock: Clock) -> list[Finding]:
+    """Line, certificate at the hub and clock."""
+    try:
+        bundle = Beliefs(places.trust, clock).bundle
+    except ConfigError as error:
+        return [Finding("Trục", good=False, sentence=str(error))]
+    link = HubLink(
+        config.hub.url,
+        tls=lambda: tls.client_context(bundle.roots, places.certificate, places.private_key),
+        timeout=15,
+        upload_from=config.hub.upload_from,
+        limits=limits_of(config),
+        clock=clock,
+    )
+    async with link:
+        line = await _reach("Trục", link.trust, "nối được tới địa chỉ trong edge.toml")
+        if not line.good:
+            return [line]
+        accepted = await _reach("Cơ quan trên trục", link.organizations, "trục chấp nhận chứng thư này")
+        return [line, accepted, _clock(link)]
+
+
+async def _reach(subject: str, ask: Callable[[], Awaitable[object]], good: str) -> Finding:
+    try:
+        await ask()
+    except (ExchangeError, ConfigError) as error:
+        return Finding(subject, good=False, sentence=getattr(error, "sentence", str(error)))
+    return Finding(subject, good=True, sentence=good)
+
+
+def _clock(link: HubLink) -> Finding:
+    skew = link.skew
+    if skew is None:
+        return Finding("Đồng hồ", good=False, sentence="Trục không cho biết giờ. Kiểm tra đồng hồ máy này bằng tay.")
+    seconds = int(skew.total_seconds())
+    if abs(skew) > SKEW:
+        return Finding("Đồng hồ", good=False, sentence=f"Lệch {seconds} giây so với trục. Bật đồng bộ giờ (NTP).")
+    return Finding("Đồng hồ", good=True, sentence=f"lệch {seconds} giây so với trục")

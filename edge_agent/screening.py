@@ -1,0 +1,74 @@
+"""What may enter at all: the checks on a message of the local system before anything of it is written, in lawful order.
+
+1. secrecy, in memory: nothing of a marked message is ever written, not even to a temporary file (Điều 4.2a)
+2. legacy encodings become NFC, before sealing (Điều 3.2; afterwards nobody may alter a byte)
+3. required fields, lengths, dates, sender (Điều 4.1)
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from edge_agent.clock import VIETNAM
+from protocol import agency_codes, document_ids, errors, required, secrecy, text
+from protocol.errors import ExchangeError
+from protocol.exchange import PlainSubmission
+from protocol.model import Document, Message, StatusMessage
+from protocol.xml_reading import parse
+
+ORIGINAL_LIMIT: Final = 8 << 20
+"""Octets of an envelope as the local system sent it."""
+XML_JUNK: Final = b"\xef\xbb\xbf \t\r\n"
+
+
+def screen(submission: PlainSubmission, agency: str, now: datetime) -> Message:
+    """The message that `agency` may send; touches no disk.
+
+    Raises:
+        ExchangeError: `secrecy.refused`, `text.undecodable`, `caller.not-the-sender`, `element.*`.
+    """
+    check_secrecy(submission)
+    message = to_nfc(submission.message)
+    secrecy.refuse_marked(message)  # a mark may show itself only after decoding
+    sender = message.header.sender if isinstance(message, Document) else message.sender
+    if sender.organ_id.strip() and not agency_codes.same(sender.organ_id, agency):
+        raise ExchangeError(errors.NOT_THE_SENDER, element="MessageHeader.From.OrganId")
+    if isinstance(message, StatusMessage):
+        required.check_status(message, required.EDGE)
+        return message
+    message = _completed(message, agency)
+    required.check_document(message, required.EDGE, today=now.astimezone(VIETNAM).date())
+    return message
+
+
+def check_secrecy(submission: PlainSubmission) -> None:
+    """Refuse a state-secret mark, also in elements that the model does not know.
+
+    Raises `secrecy.refused` with rule and element, never a word of the text (AC-4.2a-4).
+    """
+    secrecy.refuse_marked(submission.message)
+    if not submission.original.lstrip(XML_JUNK).startswith(b"<"):
+        return  # fields of a clerk: all of them are in the model
+    mark = secrecy.find_mark_in_xml(parse(submission.original, max_size=ORIGINAL_LIMIT, tolerant=True))
+    if mark is not None:
+        raise ExchangeError(errors.SECRET_MARK, element=mark.element, rule=mark.rule)
+
+
+def to_nfc(message: Message) -> Message:
+    """The message in canonical Unicode (AC-3.2-1). Raises `text.undecodable` where only a person could tell."""
+    conversion = text.convert(message)
+    if conversion.undecided:
+        raise ExchangeError(errors.UNDECODABLE_TEXT, element=conversion.undecided[0][0])
+    return conversion.message
+
+
+def _completed(document: Document, agency: str) -> Document:
+    """With the DocumentId that a local system may leave out (comma form: this agency is the origin)."""
+    header = document.header
+    if header.document_id.strip() or header.promulgation_info.date is None or not header.code.number:
+        return document
+    made = document_ids.compose(agency, header.promulgation_info.date, header.code.full)
+    return msgspec.structs.replace(document, header=msgspec.structs.replace(header, document_id=made))

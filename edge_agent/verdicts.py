@@ -1,0 +1,26 @@
+"""What a failure of the hub's answer is about: the line, the agency as such, or (everything else) the message."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from protocol import errors
+
+LINE: Final = frozenset(
+    {errors.UNREACHABLE, errors.BUSY, errors.STOPPING, errors.DISK_FULL, errors.CLOCK, errors.TRUST_STALE}
+)
+"""Failures that say nothing about the message."""
+AGENCY: Final = frozenset(
+    {
+        errors.UNAUTHENTICATED,
+        errors.CERTIFICATE_REVOKED,
+        errors.CERTIFICATE_EXPIRED,
+        errors.NOT_REGISTERED,
+        errors.SUSPENDED,
+        errors.SEAL_EXPIRED,
+        errors.SEAL_NOT_YET_VALID,
+        errors.SEAL_REVOKED,
+        errors.SEAL_UNTRUSTED,
+    }
+)
+"""Refusals of the agency: a person puts them right, and then everything goes out."""
