@@ -160,7 +160,7 @@ class World:
         world = cls(root, Folder(status.st_ino, status.st_mode))
         world._inodes[status.st_ino] = world.top
         for path in sorted(root.rglob("*")):
-            if not path.name.endswith("-shm"):
+            if not path.name.endswith("-shm") and (path.is_file() or path.is_dir()):  # a socket is nobody's data
                 world.plant(path)
         return world
 

@@ -6,13 +6,15 @@ wrong. It must go on across the death of the program, the way the program's real
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import socket
 import tempfile
-from collections.abc import Sequence
+import traceback
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, Self
 
 from tests.faults.journal import Entry, read_journal
 from tests.faults.plan import Fault
@@ -39,7 +41,7 @@ class Scenario(Protocol):
     imports: Sequence[str]
     target: str
 
-    def prepare(self, folder: Path) -> None:
+    async def prepare(self, folder: Path) -> None:
         """Makes the folder of the program as it is before the workload; it is copied for each run."""
 
     def arguments(self, stage: Stage) -> dict[str, Any]:
@@ -124,11 +126,17 @@ class Stage:
         assert self._world
         status = self.child.kill()
         self.notes.append(f"life {self.starts} ended with {status}")
-        fault = self.faults[self.starts - 1] if self.starts <= len(self.faults) else None
-        if fault is None:
+        if self.starts > len(self.faults):
             return
+        fault = self.faults[self.starts - 1]
         self._world.replay(self.entries)
         self._world.cut(fault.surviving, fault.seed)
+
+    def last_start(self) -> None:
+        """The end of the present life, and one more without any fault: what it shows is what is left for good."""
+        self.cut()
+        self.faults = self.faults[: self.starts]
+        self.start()
 
     def check_journal(self) -> None:
         """The journal explains the folder; raises ViolationError when something wrote past the shim."""
@@ -165,7 +173,7 @@ class Outcome:
 class Theatre:
     """A scenario with its zygote and its template folder, ready for any number of runs."""
 
-    def __init__(self, scenario: Scenario, mutations: Sequence[str] = (), keep: Path | None = None) -> None:
+    def __init__(self, scenario: Scenario, mutations: Sequence[str] = ()) -> None:
         base = SHARED_MEMORY if SHARED_MEMORY.is_dir() else None
         self._place = tempfile.TemporaryDirectory(prefix="lienthong-faults-", dir=base)
         self.place = Path(self._place.name)
@@ -173,10 +181,19 @@ class Theatre:
         self.mutations = mutations
         self.template = self.place / "template"
         self.template.mkdir()
-        scenario.prepare(self.template)
         self.zygote = Zygote(scenario.imports)
         self._count = 0
-        self._keep = keep
+
+    @classmethod
+    async def open(cls, scenario: Scenario, mutations: Sequence[str] = ()) -> Self:
+        """With the template prepared."""
+        theatre = cls(scenario, mutations)
+        try:
+            await scenario.prepare(theatre.template)
+        except BaseException:
+            theatre.close()
+            raise
+        return theatre
 
     def close(self) -> None:
         """Ends the zygote, removes the folders."""
@@ -201,6 +218,8 @@ class Theatre:
                 stage.check_journal()
         except AssertionError as broken:
             violation = f"{type(broken).__name__}: {broken}"
+        except Exception:  # noqa: BLE001 - what no oracle foresaw is shown whole, and the sweep goes on
+            violation = f"unforeseen: {traceback.format_exc()}"
         finally:
             outcome = self._outcome(stage, faults, violation)
             stage.close()
@@ -219,6 +238,17 @@ class Theatre:
             log=log,
             trace=tuple(near[-40:]) if violation else (),
         )
+
+
+async def together(jobs: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """All jobs at once; the first one that fails ends the others, and its exception is raised as it is."""
+    tasks = [asyncio.ensure_future(job) for job in jobs]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def free_port() -> int:

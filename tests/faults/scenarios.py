@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from tests.faults.hub_scenario import HubScenario
 from tests.faults.runs import Scenario
 from tests.faults.toy_scenario import ToyScenario
 
-SCENARIOS: Final[dict[str, Callable[[], Scenario]]] = {"toy": ToyScenario}
+SCENARIOS: Final[dict[str, Callable[[], Scenario]]] = {"hub": HubScenario, "toy": ToyScenario}

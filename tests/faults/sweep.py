@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,7 @@ from tests.faults.runs import Outcome, Scenario, Theatre
 from tests.faults.scenarios import SCENARIOS
 from tests.faults.shim import Kind
 
-SHOWN_VIOLATIONS = 5
+SHOWN_VIOLATIONS = 12
 SECOND_LIFE_POINTS = 60
 
 
@@ -47,6 +48,13 @@ class Tally:
             (self.failed if outcome.fired.fired in FAILURES else self.killed)[outcome.fired.kind] += 1
         if outcome.violation:
             self.violations.append(outcome)
+
+    def distinct(self) -> list[tuple[int, Outcome]]:
+        """One violation of each sort, and how many of it there are; sorts differ in more than numbers and digests."""
+        sorts: dict[str, list[Outcome]] = {}
+        for outcome in self.violations:
+            sorts.setdefault(re.sub(r"[0-9a-f]{16,}|[0-9]+", "#", outcome.violation), []).append(outcome)
+        return sorted(((len(one), one[0]) for one in sorts.values()), key=lambda pair: -pair[0])
 
     def table(self, name: str) -> str:
         """Points by kind in the counting run, kills and failures by kind, violations."""
@@ -79,7 +87,7 @@ async def run_sweep(
     scenario: Scenario, *, runs: int, seed: int, mutations: Sequence[str] = (), stop: bool = False
 ) -> Tally:
     """A counting run, then `runs` faults; `stop` at the first violation."""
-    theatre = Theatre(scenario, mutations)
+    theatre = await Theatre.open(scenario, mutations)
     tally = Tally()
     try:
         tally.points, counted = await count(theatre)
@@ -116,7 +124,7 @@ def _arguments() -> argparse.Namespace:
 
 
 async def _repeat(scenario: Scenario, faults: Sequence[Fault], again: int) -> int:
-    theatre = Theatre(scenario)
+    theatre = await Theatre.open(scenario)
     broken = 0
     try:
         for _run in range(again):
@@ -145,8 +153,8 @@ def main() -> int:
         print(f"{name}: {options.runs} runs, seed {options.seed}", flush=True)
         tally = asyncio.run(run_sweep(scenario, runs=options.runs, seed=options.seed))
         print(tally.table(name), flush=True)
-        for outcome in tally.violations[:SHOWN_VIOLATIONS]:
-            print(explain(scenario, outcome))
+        for count, outcome in tally.distinct()[:SHOWN_VIOLATIONS]:
+            print(f"{count} times: {explain(scenario, outcome)}")
         broken += len(tally.violations)
     return 1 if broken else 0
 

@@ -15,7 +15,7 @@ MUTATIONS = ("no_file_fsync", "no_folder_fsync", "no_commit_fsync", "no_duplicat
 @pytest.fixture
 async def theatre(request: pytest.FixtureRequest) -> AsyncIterator[Theatre]:
     mutation = getattr(request, "param", "")
-    stage = Theatre(ToyScenario(), [f"tests.faults.toy:mutate_{mutation}"] if mutation else [])
+    stage = await Theatre.open(ToyScenario(), [f"tests.faults.toy:mutate_{mutation}"] if mutation else [])
     yield stage
     stage.close()
 

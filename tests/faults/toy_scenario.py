@@ -21,7 +21,7 @@ class ToyScenario:
     imports: Sequence[str] = ("tests.faults.toy",)
     target = "tests.faults.toy:serve"
 
-    def prepare(self, folder: Path) -> None:
+    async def prepare(self, folder: Path) -> None:
         toy.Keeper.init(folder)
 
     def arguments(self, stage: Stage) -> dict[str, Any]:
@@ -32,8 +32,7 @@ class ToyScenario:
         for note in ("a", "b", "a", "c"):
             await _until_kept(stage, note)
             kept.add(note)
-        stage.cut()
-        stage.start()
+        stage.last_start()
         found = json.loads(await _ask(stage, "LIST"))
         for note in kept:
             if found.get(note) != [NOTES[note]]:
