@@ -14,6 +14,9 @@ from typing import Final
 MAX_LENGTH: Final = 35
 """Code points of an OrganId (Sửa đổi 1:2022 QCVN 102:2016; 13 before)."""
 
+_CACHED_LENGTH: Final = 2 * MAX_LENGTH
+"""Longer texts are no codes, and a cache must not keep them."""
+
 _TOP = "[A-Z][A-Z0-9][0-9]"  # H21, G22, A53, W00, TT2
 _OLD = re.compile(rf"[0-9]{{2,3}}(?:\.[0-9]{{2}}){{0,2}}\.{_TOP}")
 _NEW = re.compile(rf"{_TOP}(?:\.[0-9A-Z]+)*")
@@ -22,13 +25,17 @@ _TRAILING_ZEROS = re.compile(r"(?:\.0+)+$")
 _PLAUSIBLE = re.compile(r"[0-9A-Za-z_-]+(?:\.[0-9A-Za-z_-]+)*")
 
 
-@lru_cache(maxsize=8192)
 def canonical(code: str) -> str:
     """The QĐ 20/2020 form: an old code has its groups turned round and its trailing zero groups dropped.
 
     A zero group in the middle stays: without it `000.01.00.H21` and `000.00.01.H21` would be one agency.
     Codes of the national shape are put in capitals; any other code is returned without surrounding space.
     """
+    return _canonical(code) if len(code) <= _CACHED_LENGTH else code.strip()
+
+
+@lru_cache(maxsize=8192)
+def _canonical(code: str) -> str:
     stripped = unicodedata.normalize("NFC", code).strip()
     capitals = stripped.upper()
     if _OLD.fullmatch(capitals):

@@ -38,7 +38,7 @@ _BEYOND_1252 = re.compile(
     "[^\x00-\xff\u2010-\u203a\u2122\u20ac\u02c6\u02dc\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192]"
 )
 
-_UNICODE_MARKS = re.compile("^[«»§°·±®©]+|[«»§°·±®©²³]+$")
+_UNICODE_MARKS: Final = "«»§°·±®©²³"
 """Typographic characters that are letters in TCVN3: no part of a word when the text is Unicode."""
 
 _ABBREVIATION = re.compile("[A-Z]*Đ[A-ZĐ]*|[A-Z]yĐ")
@@ -103,7 +103,7 @@ def _possible(word: str, encoding: Encoding) -> bool:
         return False
     decoded = _DECODERS[encoding](word)
     if encoding == "unicode":
-        decoded = _UNICODE_MARKS.sub("", decoded)
+        decoded = decoded.strip(_UNICODE_MARKS)
     return not decoded or is_possible(decoded) or _ABBREVIATION.fullmatch(decoded) is not None
 
 
@@ -131,5 +131,5 @@ def _winner(readings: list[Reading], text: str) -> Reading:
 
 def _is_foreign(unicode: Reading, readings: list[Reading]) -> bool:
     """Words of another language (`Müller`): letters only, and no legacy reading explains a single one of them."""
-    words = (_UNICODE_MARKS.sub("", word) for word in _SEPARATORS.split(unicode.text))
+    words = (word.strip(_UNICODE_MARKS) for word in _SEPARATORS.split(unicode.text))
     return all(word.isalpha() for word in words if word) and all(r.share == 0 for r in readings if r is not unicode)

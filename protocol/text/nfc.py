@@ -10,6 +10,8 @@ import re
 import unicodedata
 from typing import Final
 
+from protocol.errors import UNDECODABLE_TEXT, ExchangeError
+
 SHAPES: Final = "\u0302\u0306\u031b"
 """Circumflex, breve, horn: they make another letter."""
 TONES: Final = "\u0300\u0301\u0303\u0309\u0323"
@@ -18,18 +20,26 @@ LOOKALIKES: Final = {"\u00d0": "Đ", "\u00f0": "đ", "\u0189": "Đ"}
 """Eth and the African D are drawn like Đ and came from old fonts and keyboards."""
 
 _SUSPECT = re.compile("[\u0300-\u036f\u00d0\u00f0\u0189]")
-_TONE_FIRST = re.compile(f"([AEOUaeou])([\u0300-\u036f]*[{TONES}][\u0300-\u036f]*[{SHAPES}][\u0300-\u036f]*)")
-_EXTRA_CAPITALS: Final = 1
+_MARKED = re.compile(f"([AEOUaeou])([{TONES}{SHAPES}]{{2,8}})")
+_SPARE_VOWELS: Final = 1
+_LONG: Final = 4096
+_MARK_RUN: Final = 30
+"""Marks on one letter that UAX #15 (Stream-Safe Text Format) still calls text; sorting more of them takes for ever."""
 
 
 def normalise(text: str) -> str:
-    """The canonical form of `text`; idempotent. Text that is canonical already is returned as it is."""
+    """The canonical form of `text`; idempotent. Text that is canonical already is returned as it is.
+
+    Raises `text.undecodable` for a long text with more than 30 marks on one letter: that is an attack, not a text.
+    """
     if text.isascii():
         return text
+    if len(text) > _LONG and not unicodedata.is_normalized("NFC", text) and _has_mark_run(text):
+        raise ExchangeError(UNDECODABLE_TEXT)
     composed = unicodedata.normalize("NFC", text)
     if not _SUSPECT.search(composed):
         return composed
-    decomposed = _TONE_FIRST.sub(_shape_first, unicodedata.normalize("NFD", composed))
+    decomposed = _MARKED.sub(_shape_first, unicodedata.normalize("NFD", composed))
     return _repair_d(unicodedata.normalize("NFC", decomposed))
 
 
@@ -48,9 +58,18 @@ def length(text: str) -> int:
 
 
 def _shape_first(match: re.Match[str]) -> str:
-    """The marks of one letter with hat, breve or horn before the tone; other marks keep their places at the end."""
+    """The marks of one letter with hat, breve or horn before the tone."""
     marks = sorted(match[2], key=lambda mark: mark not in SHAPES)
     return match[1] + "".join(marks)
+
+
+def _has_mark_run(text: str) -> bool:
+    run = 0
+    for character in text:
+        run = run + 1 if unicodedata.combining(character) else 0
+        if run > _MARK_RUN:
+            return True
+    return False
 
 
 def _repair_d(text: str) -> str:
@@ -70,7 +89,7 @@ def _repair_word(word: str) -> str:
     rest = word[1:]
     if word[0] in LOOKALIKES and rest and _is_vowel(rest[0]) and not _holds_lookalike(rest):
         return LOOKALIKES[word[0]] + rest
-    if len(word) > 1 and word.isupper() and sum(map(_is_vowel, word)) <= _EXTRA_CAPITALS:
+    if len(word) > 1 and word.isupper() and sum(map(_is_vowel, word)) <= _SPARE_VOWELS:
         return "".join(LOOKALIKES.get(letter, letter) for letter in word)
     return word
 

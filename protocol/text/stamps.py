@@ -29,15 +29,18 @@ _MAT = re.compile(rf"[Mm]{_GAP}[AaÂâẠạẬậËë]{_GAP}[Ää]?{_GAP}[Tt]")
 _THU_HOI = re.compile(r"[Uu][\W_]{1,3}[Hh]")
 _IGNORABLE: Final = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"))
 _CELLS = re.compile(r"[\n\r\t\v\f\x1c-\x1e\x85\u2028\u2029|]+| {3,}")
-_SET_OFF = re.compile(r"\s+[-/*]+\s+|\s*[\u2013\u2014]\s*|\s*[:;]\s+")
-_BRACKETED = re.compile(r"^[\s*]*[\[({<\"“]([^\])}>\"”]*)[\])}>\"”]|[\[({<\"“]([^\])}>\"”]*)[\])}>\"”][\s.*]*$")
+_SET_OFF = re.compile(r" [-/*]+ | ?[\u2013\u2014] ?| ?[:;] ")
+_OPENING: Final = '[({<"“'
+_CLOSING: Final = '])}>"”'
 _CAPTION = re.compile(
     r"\b(?:độ|do)\s+(?:bảo\s+|bao\s+)?(?:mật|mat)\s*[:=]\s*(?:tuyệt\s+|tuyet\s+|tối\s+|toi\s+)?(?:mật|mat)(?=\s*(?:[^\w\s,]|$))",
     re.IGNORECASE,
 )
 _EXTENSION = re.compile(r"(?:\.signed)?\.(?!mat$)[A-Za-z0-9]{1,6}$", re.IGNORECASE)
-_NAME_PARTS = re.compile(r"[\[\](){}<>\"“”]+|\s+[-_]+\s*|\s*[-_]+\s+|\s*[\u2013\u2014]\s*")
+_NAME_PARTS = re.compile(r"[\[\](){}<>\"“”]| [-_]|[-_] |[\u2013\u2014]")
 _WEAK = re.compile(r"[\s._-]+")
+_MAX_CELLS: Final = 1000
+"""A text with more suspect cells is no field of a document: refused unread, so that nobody can keep us reading."""
 
 
 def is_suspect(text: str) -> bool:
@@ -54,7 +57,10 @@ def stamp_in_text(text: str) -> Stamp | None:
         return None
     if any(map(_is_level, _readings(text))):
         return "stamp" if _is_capital(text) else "level"
-    return next((stamp for cell in _CELLS.split(text) for stamp in _stamps_in_cell(cell)), None)
+    cells = dict.fromkeys(filter(is_suspect, _CELLS.split(text)))
+    if len(cells) > _MAX_CELLS:
+        return "stamp"
+    return next((stamp for cell in cells for stamp in _stamps_in_cell(cell)), None)
 
 
 def stamp_in_file_name(name: str) -> Stamp | None:
@@ -65,13 +71,13 @@ def stamp_in_file_name(name: str) -> Stamp | None:
 
 
 def _readings(text: str) -> Iterator[str]:
-    """The text in every encoding that it can be in."""
+    """The text in every encoding that it can be in, each run of spaces one space."""
     plain = normalise(text.translate(_IGNORABLE))
-    yield plain
+    yield " ".join(plain.split())
     if not text.isascii():
         for decoded in (tcvn3.decode(text), vni.decode(text)):
             if decoded != plain:
-                yield decoded
+                yield " ".join(decoded.split())
 
 
 def _letters(text: str) -> str:
@@ -125,7 +131,17 @@ def _stamps_in_stem(stem: str) -> Iterator[Stamp]:
 
 def _bracketed(cell: str) -> list[str]:
     """What stands in brackets at the start or the end of a line."""
-    return [match[1] or match[2] or "" for match in _BRACKETED.finditer(cell)]
+    bare = cell.strip(" .*")
+    inside = []
+    if bare[:1] in _OPENING:
+        inside.append(bare[1 : _first(bare, _CLOSING, len(bare))])
+    if bare[-1:] in _CLOSING:
+        inside.append(bare[1 + max(map(bare[:-1].rfind, _OPENING)) : -1])
+    return inside
+
+
+def _first(text: str, characters: str, otherwise: int) -> int:
+    return min((place for place in map(text.find, characters) if place > 0), default=otherwise)
 
 
 def _set_off(cell: str) -> list[str]:

@@ -121,8 +121,44 @@ def test_ac_4_2a_6_a_line_in_a_capital_font_of_tcvn3_has_small_letters_in_its_by
     assert secrecy.find_mark_in_text(f"ubnd tØnh\n{line}\nsè 12") == secrecy.Mark("stamp", "")
 
 
+@pytest.mark.parametrize(
+    "value", ["M\u200bẬT", "Độ m\u200bật: Tối mật", "TỐI\u00a0MẬT", "\ufeffMẬT\ufeff", "(MẬT) ; TỐI"]
+)
+def test_invisible_characters_do_not_hide_a_stamp(value: str):
+    assert secrecy.find_mark_in_text(value) is not None
+
+
+@pytest.mark.parametrize("value", ["Sản phẩm:\nmật\nsữa", "Giá thu mua:\tmật\t90.000 đồng"])
+def test_ac_4_2a_5_a_line_in_small_letters_of_unicode_text_is_an_ordinary_word(value: str):
+    assert secrecy.find_mark_in_text(value) is None
+
+
+HOSTILE = {
+    "brackets": "mat(" + "(" * 200_000,
+    "spaces": "mat " + "\u00a0" * 200_000 + "x",
+    "dashes": "mat " + "-" * 200_000 + "x",
+    "colons": "mat" + " :" * 100_000,
+    "quotation marks": "mật" + "»" * 200_000 + "x",
+    "captions": "độ mật: " * 25_000,
+    "lines": "".join(f"mat{number}\n" for number in range(50_000)),
+}
+
+
+@pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE.keys())
+def test_no_text_can_keep_the_gate_busy(value: str):
+    # a quadratic step in any rule would run for minutes here, into the time limit of the suite
+    assert stamps.stamp_in_text(value) in {None, "stamp", "level"}
+    assert stamps.stamp_in_file_name(value) in {None, "stamp"}
+
+
+def test_a_text_with_thousands_of_suspect_lines_is_refused_unread():
+    assert secrecy.find_mark_in_text(HOSTILE["lines"]) == secrecy.Mark("stamp", "")
+
+
 def test_the_stamp_of_copies_to_be_returned_has_its_own_rule():
     assert secrecy.find_mark_in_text("Số 12\nTÀI LIỆU THU HỒI", "Content") == secrecy.Mark("recall-stamp", "Content")
+    capital_font = tcvn3.encode("tài liệu thu hồi").decode("cp1252")
+    assert secrecy.find_mark_in_text(f"sè 12\n{capital_font}") == secrecy.Mark("recall-stamp", "")
 
 
 def test_ac_4_2a_4_the_refusal_names_rule_and_element_and_never_the_text():

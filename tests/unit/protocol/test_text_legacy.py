@@ -91,6 +91,13 @@ def test_vni_mark_of_either_case_follows_its_base():
         assert vni.decode(base.upper() + mark) == expected.upper()
 
 
+def test_a_code_covers_only_what_it_gives_a_meaning_to():
+    assert all(vni.covers(word) for word in ("Coäng", "ñi", "Uûy", "nöôùc", "abc"))
+    assert not any(vni.covers(word) for word in ("Yên", "Tây", "Müller", "C\u00b7"))
+    assert all(tcvn3.covers(word) for word in ("Céng", "n\xadíc", "X·", "abc"))
+    assert not any(tcvn3.covers(word) for word in ("Hà", "\u00c0", "hộ"))
+
+
 @pytest.mark.parametrize("codec", [tcvn3, vni])
 def test_undefined_bytes_are_refused_and_letters_without_code_too(codec: ModuleType):
     with pytest.raises(ExchangeError) as refused:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol import text
+from protocol.errors import UNDECODABLE_TEXT, ExchangeError
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "text"
 CASES = json.loads((VECTORS / "01-unicode.json").read_text())
@@ -58,6 +59,14 @@ def test_tone_before_hat_gives_the_same_letter_as_hat_before_tone(base: str, ton
 def test_length_counts_code_points_after_nfc():
     name = "Nguyễn Thị Tường Vy"
     assert text.length(name) == text.length(unicodedata.normalize("NFD", name)) == 19
+
+
+@pytest.mark.parametrize("marks", ["\u0301\u0323" * 50_000, "\u0323" * 50_000 + "\u0302" * 50_000])
+def test_letters_with_endless_marks_are_refused_before_anybody_sorts_them(marks: str):
+    assert not text.is_normal("a" + marks)
+    with pytest.raises(ExchangeError) as refused:
+        text.normalise("a" + marks)
+    assert refused.value.kind is UNDECODABLE_TEXT
 
 
 def test_every_vector_has_a_line_in_the_readme():
