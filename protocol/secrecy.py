@@ -61,8 +61,9 @@ _ORDINARY: Final = frozenset(
     }
 )  # fmt: skip - two lines of one thing
 """Values that say "not secret"; every other value of a secrecy element is refused (regulation C5)."""
-_NAME_PARTS: Final = (b"secre", b"securit", b"confiden", b"omat", b"o_mat", b"o-mat", b"matdo", b"mat_do", b"mat-do")
-"""One of these occurs in every name of `_SECRECY_NAMES`, however it is joined."""
+_NAME_PARTS: Final = (b"secr", b"secu", b"onfid", b"omat", b"matdo")
+"""One of these occurs in every name of `_SECRECY_NAMES`."""
+_LOWER: Final = bytes(range(256)).lower()
 _ATTRIBUTES = etree.XPath(".//@*", smart_strings=False)
 _PERSONS: Final = ("FullName", "Staff")
 
@@ -88,9 +89,12 @@ def find_mark_in_text(text: str, element: str = "") -> Mark | None:
     return None if rule is None else Mark(rule, element)
 
 
-def find_mark_in_xml(element: etree._Element) -> Mark | None:
-    """The mark in XML as it arrived: elements and attributes that the model does not know, and every text in it."""
-    if not _is_suspect_xml(element):
+def find_mark_in_xml(element: etree._Element, octets: bytes = b"") -> Mark | None:
+    """The mark in XML as it arrived: elements and attributes that the model does not know, and every text in it.
+
+    `octets` is the serialised element, where the caller has it at hand; it saves a third of the time.
+    """
+    if not _is_suspect_xml(element, octets or etree.tostring(element)):
         return None
     for node in element.iter(etree.Element):
         mark = _mark_in_node(node)
@@ -132,10 +136,10 @@ def _mark_in_node(node: etree._Element) -> Mark | None:
     return None
 
 
-def _is_suspect_xml(element: etree._Element) -> bool:
+def _is_suspect_xml(element: etree._Element, octets: bytes) -> bool:
     """The quick look: a part of a secrecy name anywhere, or text or attributes that may hold a stamp."""
-    octets = etree.tostring(element).lower()
-    if any(part in octets for part in _NAME_PARTS):
+    plain = octets.translate(_LOWER, b"_-")
+    if any(part in plain for part in _NAME_PARTS):
         return True
     attributes = "\n".join(map(str, cast("list[str]", _ATTRIBUTES(element))))
     return is_suspect(attributes) or is_suspect(etree.tostring(element, method="text", encoding="unicode"))

@@ -200,7 +200,14 @@ def xml(inner: str):
 def test_ac_4_2a_2_marks_in_elements_that_the_model_does_not_know(inner: str):
     mark = secrecy.find_mark_in_xml(xml(inner))
     assert mark is not None
+    assert secrecy.find_mark_in_xml(xml(inner), etree.tostring(xml(inner))) == mark
     assert mark.element.startswith("h.MessageHeader")
+
+
+@pytest.mark.parametrize("name", sorted(secrecy._SECRECY_NAMES))
+def test_every_secrecy_name_is_seen_by_the_quick_look(name: str):
+    for written in (name, name.upper(), f"{name[:2]}_{name[2:]}", f"{name[:4]}-{name[4:]}"):
+        assert secrecy.find_mark_in_xml(xml(f"<{written}>khac</{written}>")) is not None
 
 
 @pytest.mark.parametrize(
