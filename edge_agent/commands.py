@@ -214,7 +214,7 @@ def _fields(file: Path | None, options: dict[str, object]) -> tuple[Sidecar, lis
         "To": list(options["recipients"]),  # type: ignore[call-overload] # click gives a tuple
         "CodeNumber": options["number"],
         "CodeNotation": options["notation"],
-        "PromulgationDate": issued.date() if isinstance(issued, datetime) else "",
+        "PromulgationDate": issued.date().isoformat() if isinstance(issued, datetime) else "",
         "Subject": options["subject"],
         "TypeName": options["type_name"],
         "FullName": options["signer"],
@@ -238,7 +238,6 @@ def _follow(places: Places, posted: Posted, timeout: float) -> None:
         click.echo("Chưa có biên nhận; tác vụ sẽ tiếp tục gửi. Xem: lienthong-edge status", err=True)
         raise click.exceptions.Exit(commands.EXIT_FAILED)
     if outcome.receipt is None:
-        click.echo(outcome.reason, err=True)
         raise click.exceptions.Exit(commands.report(ExchangeError(kind_of(outcome.code))))
     click.echo(f"Trục đã nhận. Biên nhận: {outcome.receipt}")
 

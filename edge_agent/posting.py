@@ -1,4 +1,4 @@
-"""`lienthong-edge send`: checks a document in memory, then places it in `outgoing/`, whole or not at all, and follows it.
+"""`lienthong-edge send`: checks a document in memory, then places it in `outgoing/` whole, and follows it.
 
 The check comes first so that a marked document is refused before the first octet of it is copied (Điều 4.2a).
 """

@@ -38,7 +38,6 @@ TYPE_DETAILS: Final = {
 }  # fmt: skip
 """Index of the administrative types (Sửa đổi 1:2022 QCVN 102:2016); unknown names get 0."""
 
-Day = date | str
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -59,7 +58,7 @@ class Answered(Fields, frozen=True, kw_only=True):
     document_id: str = ""
     organ_id: str = ""
     code: str = ""
-    promulgation_date: Day = ""
+    promulgation_date: str = ""
 
 
 class Sidecar(Fields, frozen=True, kw_only=True):
@@ -68,7 +67,7 @@ class Sidecar(Fields, frozen=True, kw_only=True):
     to: Annotated[list[str | Recipient], Meta(min_length=1)]
     code_number: str | int
     code_notation: str
-    promulgation_date: Day
+    promulgation_date: str
     subject: str
     full_name: str
     type_name: str = "Công văn"
@@ -78,7 +77,7 @@ class Sidecar(Fields, frozen=True, kw_only=True):
     content: str = ""
     competence: str = ""
     position: str = ""
-    due_date: Day = ""
+    due_date: str = ""
     to_places: list[str] = []
     priority: int = 0
     sphere_of_promulgation: str = ""
@@ -105,12 +104,12 @@ class StatusLine(Fields, frozen=True, kw_only=True):
     description: str = ""
     organ_id: str = ""
     code: str = ""
-    promulgation_date: Day = ""
+    promulgation_date: str = ""
     department: str = ""
     staff: str = ""
     mobile: str = ""
     email: str = ""
-    timestamp: datetime | str = ""
+    timestamp: str = ""
 
 
 def read_sidecar(name: str, data: bytes) -> Sidecar:
@@ -174,12 +173,21 @@ def _read(name: str, data: bytes, type_: type[T]) -> T:
     try:
         text = data.decode("utf-8-sig")  # editors on Windows put a mark in front
         raw: Any = msgspec.json.decode(text) if name.lower().endswith(".json") else tomllib.loads(text)
-        return msgspec.convert(raw, type_, builtin_types=(datetime, date))
+        return msgspec.convert(_plain(raw), type_)
     except msgspec.ValidationError as error:
         missing = "missing required field" in str(error)
         raise ExchangeError(errors.ELEMENT_MISSING if missing else errors.ELEMENT_TYPE, element=_key(error)) from None
     except (ValueError, msgspec.DecodeError) as error:  # not UTF-8, not TOML, not JSON; the text stays out of it
         raise ExchangeError(errors.UNKNOWN_FORMAT, cause=type(error).__name__) from None
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 -- whatever TOML holds
+    """TOML's own dates as text, so that one rule reads them all."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def _key(error: msgspec.ValidationError) -> str:
@@ -223,9 +231,7 @@ def _answered(one: Answered) -> ResponseFor:
     )
 
 
-def _day(value: Day, key: str) -> date | None:
-    if not isinstance(value, str):
-        return value.date() if isinstance(value, datetime) else value
+def _day(value: str, key: str) -> date | None:
     if not value.strip():
         return None
     day = parse_date(value)
@@ -234,15 +240,18 @@ def _day(value: Day, key: str) -> date | None:
     return day
 
 
-def _moment(value: datetime | str) -> datetime | None:
-    if isinstance(value, datetime):
-        return value if value.tzinfo else value.replace(tzinfo=VIETNAM)
+def _moment(value: str) -> datetime | None:
+    """With an offset as it says, without one in Vietnam's time."""
     if not value.strip():
         return None
-    moment = parse_timestamp(value)
-    if moment is None:
-        raise ExchangeError(errors.ELEMENT_TYPE, element="Timestamp")
-    return moment
+    try:
+        moment = datetime.fromisoformat(value.strip())
+    except ValueError:
+        read = parse_timestamp(value)
+        if read is None:
+            raise ExchangeError(errors.ELEMENT_TYPE, element="Timestamp") from None
+        return read
+    return moment if moment.tzinfo else moment.replace(tzinfo=VIETNAM)
 
 
 def _status_code(value: int | str) -> int:

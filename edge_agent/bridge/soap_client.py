@@ -132,7 +132,8 @@ class _OwnDescription(_ZeepTransport):
     """Loads our WSDL and XSDs from the package instead of the network; posts like the transport it stands for."""
 
     def __init__(self, transport: Any) -> None:  # noqa: ANN401 -- zeep has no types
-        super().__init__(session=transport.session, operation_timeout=transport.operation_timeout)
+        session, timeout = transport.session, transport.operation_timeout
+        super().__init__(session=session, operation_timeout=timeout)  # type: ignore[no-untyped-call] # as above
 
     def load(self, url: str) -> bytes:
         """One of our descriptions."""
