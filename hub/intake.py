@@ -98,7 +98,7 @@ class Intake:
         if isinstance(submission, SealedSubmission):
             opened = open_seal(submission.envelope)
             message = read_message(opened.root)
-            mark = secrecy.find_mark(message) or secrecy.find_mark_in_xml(opened.root)
+            mark = secrecy.find_mark_in_xml(opened.root)  # every text of it, known to the model or not
         else:
             message = submission.message
             mark = secrecy.find_mark(message)

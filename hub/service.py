@@ -44,11 +44,13 @@ from protocol.http.native import CALLER, NativePackage
 from protocol.http.package_b import PackageB
 from protocol.mime import Limits
 from runtime import logs
+from runtime.config import ConfigError
 
 NATIVE = "/lienthong/v1"
 PACKAGE_B = "/edoc/v1"
 LOOPBACK = "127.0.0.1"
 HEADERS_LIMIT = 64 << 10
+RENEW_SECONDS = 300.0
 
 _log = logs.get(__name__)
 
@@ -60,11 +62,13 @@ class Hub:
         self.configuration = configuration
         self._now = now
         self.authority = Authority(configuration.authority)
-        self.trust = Trust.load(configuration.authority)
         self.signer = FileSigner(configuration.key, configuration.certificate)
         log_signer = LogSigner(configuration.log_key)
         key = LogKey(configuration.name, log_signer.public, log_signer.sign)
         self.statement = log_key.make_statement(self.signer, configuration.name, key.vkey)
+        self.authority.renew_crl(at=now())
+        self.authority.add_log_key(self.statement)
+        self.trust = Trust.load(configuration.authority)
         self.ledger = Ledger(configuration.data, key, lambda: to_milliseconds(now()))
         self.registry = Registry(self.ledger.agencies(), self.ledger.certificates(), configuration.province)
         self.dispatch = InProcessDispatch()
@@ -77,6 +81,7 @@ class Hub:
         )
         self._mutual_tls = MutualTls(self.trust, self.registry, now)
         self._runners: list[web.AppRunner] = []
+        self._renewing: asyncio.Task[None] | None = None
         self.port = configuration.port
         self.operator_port = configuration.operator_port
 
@@ -86,12 +91,15 @@ class Hub:
         await self._listen_to_operators()
         self._runners.append(await control.serve(self.administration, self.configuration.control))
         self.delivery.refresh()
+        self._renewing = asyncio.create_task(self._renew_revocation_list(), name="renew revocation list")
         _log.info("hub.started", port=self.port, operator_port=self.operator_port, events=self.ledger.log.size)
 
     async def stop(self) -> None:
         """Drain and close; may be called twice."""
         self.health.stopping = True
         self.dispatch.wake_all()
+        if self._renewing is not None:
+            self._renewing.cancel()
         await self.delivery.stop()
         for runner in self._runners:
             await runner.cleanup()
@@ -198,6 +206,15 @@ class Hub:
             await self.ledger.do(Refuse(agency=agency, reason=error.kind.code, rule=rule))
         except ExchangeError as failure:
             _log.error("refusal.not_logged", agency=agency, code=failure.kind.code)
+
+    async def _renew_revocation_list(self) -> None:
+        """A list that runs out stops the province; it is signed anew long before."""
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            try:
+                await asyncio.to_thread(self.authority.renew_crl, at=self._now())
+            except (OSError, ConfigError) as error:
+                _log.error("revocation_list.not_renewed", exc_info=error)
 
     def _changed(self, agency: str) -> None:
         self.delivery.refresh()

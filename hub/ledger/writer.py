@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Generic, Protocol, TypeVar
@@ -31,6 +32,8 @@ T = TypeVar("T")
 
 MAXIMUM_BATCH: Final = 256
 MAXIMUM_BATCH_OCTETS: Final = 32 << 20
+LINGER: Final = 0.002
+"""Seconds."""
 CLOCK_TOLERANCE: Final = 600_000
 """Milliseconds that the clock may go back before nothing is accepted any more."""
 
@@ -115,7 +118,8 @@ class Writer:
         self._thread.join()
 
     def _run(self) -> None:
-        while batch := self._take():
+        batch: list[_Item[Any]] = []
+        while batch := self._take(linger=len(batch) > 1):
             answers = self._commit(batch)
             self.batches += 1
             self.works += len(batch)
@@ -124,8 +128,14 @@ class Writer:
                 if not loop.is_closed():
                     loop.call_soon_threadsafe(_resolve, mine)
 
-    def _take(self) -> list[_Item[Any]]:
-        """One work of each agency in turn, until the batch is full. Empty: the writer is to stop."""
+    def _take(self, *, linger: bool) -> list[_Item[Any]]:
+        """One work of each agency in turn, until the batch is full. Empty: the writer is to stop.
+
+        Under load (`linger`) it waits a little for more to come: a batch costs an fsync and a signature, whatever its
+        size. A hub with little to do never waits.
+        """
+        if linger and not self._stopping:
+            time.sleep(LINGER)
         with self._ready:
             while not self._queues and not self._stopping:
                 self._ready.wait()

@@ -1,0 +1,255 @@
+"""The seal (dấu số của cơ quan): an enveloped XML signature over a QCVN `edXMLEnvelope`, in one fixed profile.
+
+The profile leaves a forger nothing to choose: `ds:Signature` stands once, as a child of `edXMLHeader`; it has one
+reference, `#Id` of the envelope, with the transforms enveloped-signature and exclusive C14N; RSA-SHA256 (2048 bits or
+more) or ECDSA-P256-SHA256; one leaf certificate in KeyInfo. Attachments are covered by the digests in the manifest and
+never enter the canonicalised XML, so the seal survives every change of package.
+
+`open_seal` does the mathematics only; who the certificate belongs to is the caller's question (certs). Sources: XML
+Signature 1.1 §4, Exclusive XML Canonicalization 1.0, QCVN 102:2016 (place of the signature).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from functools import lru_cache
+from typing import Final
+
+import msgspec
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from lxml import etree
+
+from protocol import errors
+from protocol.errors import ExchangeError
+from protocol.signing import SignatureAlgorithm, Signer
+
+QCVN: Final = "http://www.mic.gov.vn/TBT/QCVN_102_2016"
+DS: Final = "http://www.w3.org/2000/09/xmldsig#"
+EXCLUSIVE_C14N: Final = "http://www.w3.org/2001/10/xml-exc-c14n#"
+ENVELOPED: Final = "http://www.w3.org/2000/09/xmldsig#enveloped-signature"
+SHA256: Final = "http://www.w3.org/2001/04/xmlenc#sha256"
+SIGNATURE_METHODS: Final[dict[str, SignatureAlgorithm]] = {
+    "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256": "rsa-sha256",
+    "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha256": "ecdsa-sha256",
+}
+MINIMUM_RSA_BITS: Final = 2048
+P256_SIGNATURE_OCTETS: Final = 64
+
+_ENVELOPE = f"{{{QCVN}}}edXMLEnvelope"
+_HEADER = f"{{{QCVN}}}edXMLHeader"
+_SIGNATURE = f"{{{DS}}}Signature"
+_SIGNATURE_CHILDREN = (f"{{{DS}}}SignedInfo", f"{{{DS}}}SignatureValue", f"{{{DS}}}KeyInfo")
+_SIGNED_INFO_CHILDREN = (f"{{{DS}}}CanonicalizationMethod", f"{{{DS}}}SignatureMethod", f"{{{DS}}}Reference")
+_REFERENCE_CHILDREN = (f"{{{DS}}}Transforms", f"{{{DS}}}DigestMethod", f"{{{DS}}}DigestValue")
+_TRANSFORM = f"{{{DS}}}Transform"
+_X509_DATA = f"{{{DS}}}X509Data"
+_X509_CERTIFICATE = f"{{{DS}}}X509Certificate"
+_METHOD_OF: Final = {algorithm: uri for uri, algorithm in SIGNATURE_METHODS.items()}
+# The octets come from our own canonical form, whose size the caller has bounded.
+_PARSER = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False)
+
+PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+
+
+class OpenedSeal(msgspec.Struct, frozen=True, kw_only=True):
+    """A seal whose mathematics is right."""
+
+    sealed: bytes
+    """The envelope with its signature in exclusive C14N: self-contained, what is stored and passed on."""
+    signed: bytes
+    """The octets that were signed: the envelope without its signature, in exclusive C14N."""
+    root: etree._Element
+    """The tree of `signed`; read the message from here and from nowhere else."""
+    digest: str
+    """Message digest: lower-case hex SHA-256 of `signed`."""
+    certificate: bytes
+    """DER of the leaf certificate that the seal names; not yet trusted."""
+    algorithm: SignatureAlgorithm
+
+
+def canonical(element: etree._Element) -> bytes:
+    """Exclusive C14N of an element, without comments."""
+    octets: bytes = etree.tostring(element, method="c14n", exclusive=True, with_comments=False)
+    return octets
+
+
+def message_digest(signed: bytes) -> str:
+    """The digest that names a message everywhere: ledger, receipts, duplicates."""
+    return hashlib.sha256(signed).hexdigest()
+
+
+def is_sealed(envelope: etree._Element) -> bool:
+    """Whether the envelope carries a `ds:Signature` where the profile wants it."""
+    header = envelope.find(_HEADER)
+    return header is not None and header.find(_SIGNATURE) is not None
+
+
+def open_seal(envelope: etree._Element) -> OpenedSeal:
+    """Check structure, algorithm, signature and digest of a sealed `edXMLEnvelope`.
+
+    Raises:
+        ExchangeError: `seal.missing`, `seal.malformed` (also every wrapping), `seal.algorithm`, `seal.invalid`.
+    """
+    sealed = canonical(envelope)
+    root = etree.fromstring(sealed, _PARSER)
+    signature = _the_signature(root, sealed)
+    info, value, key_info = _children(signature, _SIGNATURE_CHILDREN)
+    method, digest_value = _signed_info(info, root.get("Id", ""))
+    certificate = _leaf(key_info)
+    _verify(certificate, method, _base64(value), canonical(info))
+    _detach(signature)
+    signed = canonical(root)
+    digest = hashlib.sha256(signed)
+    if digest.digest() != digest_value:
+        raise ExchangeError(errors.SEAL_INVALID, reason="digest")
+    return OpenedSeal(
+        sealed=sealed, signed=signed, root=root, digest=digest.hexdigest(), certificate=certificate, algorithm=method
+    )
+
+
+def seal(envelope: bytes, signer: Signer) -> bytes:
+    """Sign an unsealed `edXMLEnvelope` (with an `Id`); returns it sealed, in exclusive C14N.
+
+    Raises:
+        ExchangeError: `seal.malformed` when the envelope has no `Id`, no header, or a signature already.
+    """
+    root = etree.fromstring(envelope, _PARSER)
+    header = root.find(_HEADER)
+    if root.tag != _ENVELOPE or not root.get("Id") or header is None or root.find(f".//{_SIGNATURE}") is not None:
+        raise ExchangeError(errors.SEAL_MALFORMED, element="edXMLEnvelope")
+    digest = hashlib.sha256(canonical(root)).digest()
+    header.append(_unsigned(root.get("Id", ""), digest, signer))
+    signature = header[-1]
+    signature[1].text = base64.b64encode(signer.sign(canonical(signature[0]))).decode()
+    return canonical(root)
+
+
+def _unsigned(identity: str, digest: bytes, signer: Signer) -> etree._Element:
+    signature = etree.Element(_SIGNATURE, nsmap={"ds": DS})
+    info = etree.SubElement(signature, f"{{{DS}}}SignedInfo")
+    etree.SubElement(info, f"{{{DS}}}CanonicalizationMethod", Algorithm=EXCLUSIVE_C14N)
+    etree.SubElement(info, f"{{{DS}}}SignatureMethod", Algorithm=_METHOD_OF[signer.algorithm])
+    reference = etree.SubElement(info, f"{{{DS}}}Reference", URI=f"#{identity}")
+    transforms = etree.SubElement(reference, f"{{{DS}}}Transforms")
+    for algorithm in (ENVELOPED, EXCLUSIVE_C14N):
+        etree.SubElement(transforms, _TRANSFORM, Algorithm=algorithm)
+    etree.SubElement(reference, f"{{{DS}}}DigestMethod", Algorithm=SHA256)
+    etree.SubElement(reference, f"{{{DS}}}DigestValue").text = base64.b64encode(digest).decode()
+    etree.SubElement(signature, f"{{{DS}}}SignatureValue")
+    key_info = etree.SubElement(signature, f"{{{DS}}}KeyInfo")
+    data = etree.SubElement(key_info, _X509_DATA)
+    etree.SubElement(data, _X509_CERTIFICATE).text = base64.b64encode(signer.certificate).decode()
+    return signature
+
+
+def _the_signature(root: etree._Element, sealed: bytes) -> etree._Element:
+    """The one signature, where it must stand; any other number or place is a wrapping attempt."""
+    found = list(root.iter(_SIGNATURE))
+    if not found:
+        raise ExchangeError(errors.SEAL_MISSING)
+    header = root.find(_HEADER)
+    if root.tag != _ENVELOPE or len(found) != 1 or header is None or found[0].getparent() is not header:
+        raise ExchangeError(errors.SEAL_MALFORMED, element="Signature")
+    identity = root.get("Id", "")
+    # In canonical XML an attribute can only look so; a text that looks so too is refused with it.
+    if not identity or sealed.count(b' Id="%b"' % identity.encode()) != 1:
+        raise ExchangeError(errors.SEAL_MALFORMED, element="edXMLEnvelope/Id")
+    return found[0]
+
+
+def _children(element: etree._Element, expected: tuple[str, ...]) -> list[etree._Element]:
+    children = list(element)
+    if tuple(child.tag for child in children) != expected:
+        raise ExchangeError(errors.SEAL_MALFORMED, element=etree.QName(element).localname)
+    return children
+
+
+def _signed_info(info: etree._Element, identity: str) -> tuple[SignatureAlgorithm, bytes]:
+    """The algorithm and the digest that SignedInfo promises, once its shape is the profile's."""
+    c14n, method, reference = _children(info, _SIGNED_INFO_CHILDREN)
+    transforms, digest_method, digest_value = _children(reference, _REFERENCE_CHILDREN)
+    algorithm = SIGNATURE_METHODS.get(method.get("Algorithm", ""))
+    if algorithm is None or digest_method.get("Algorithm") != SHA256:
+        raise ExchangeError(errors.SEAL_ALGORITHM, element="SignatureMethod")
+    steps = [(step.tag, step.get("Algorithm"), len(step)) for step in transforms]
+    if (
+        c14n.get("Algorithm") != EXCLUSIVE_C14N
+        or len(c14n)
+        or reference.get("URI") != f"#{identity}"
+        or steps != [(_TRANSFORM, ENVELOPED, 0), (_TRANSFORM, EXCLUSIVE_C14N, 0)]
+    ):
+        raise ExchangeError(errors.SEAL_MALFORMED, element="SignedInfo")
+    return algorithm, _base64(digest_value)
+
+
+def _leaf(key_info: etree._Element) -> bytes:
+    certificates = list(key_info.iter(_X509_CERTIFICATE))
+    if len(certificates) != 1:
+        raise ExchangeError(errors.SEAL_MALFORMED, element="KeyInfo")
+    return _base64(certificates[0])
+
+
+def _base64(element: etree._Element) -> bytes:
+    try:
+        return base64.b64decode("".join((element.text or "").split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ExchangeError(errors.SEAL_MALFORMED, element=etree.QName(element).localname) from error
+
+
+@lru_cache(maxsize=4096)
+def public_key(certificate: bytes) -> PublicKey:
+    """The public key of a DER certificate; parsed once per certificate (parsing costs as much as verifying).
+
+    Raises:
+        ExchangeError: `seal.malformed` (not a certificate), `seal.algorithm` (a key the profile does not take).
+    """
+    try:
+        key = x509.load_der_x509_certificate(certificate).public_key()
+    except UnsupportedAlgorithm as error:  # a curve or kind of key that the library does not know
+        raise ExchangeError(errors.SEAL_ALGORITHM, element="X509Certificate") from error
+    except (ValueError, x509.InvalidVersion) as error:
+        raise ExchangeError(errors.SEAL_MALFORMED, element="X509Certificate") from error
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size >= MINIMUM_RSA_BITS:
+        return key
+    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
+        return key
+    raise ExchangeError(errors.SEAL_ALGORITHM, element="X509Certificate")
+
+
+def _verify(certificate: bytes, method: SignatureAlgorithm, signature: bytes, data: bytes) -> None:
+    key = public_key(certificate)
+    try:
+        if isinstance(key, rsa.RSAPublicKey) and method == "rsa-sha256":
+            key.verify(signature, data, padding.PKCS1v15(), hashes.SHA256())
+        elif isinstance(key, ec.EllipticCurvePublicKey) and method == "ecdsa-sha256":
+            key.verify(_dss(signature), data, ec.ECDSA(hashes.SHA256()))
+        else:
+            raise ExchangeError(errors.SEAL_ALGORITHM, element="SignatureMethod")
+    except InvalidSignature as error:
+        raise ExchangeError(errors.SEAL_INVALID, reason="signature") from error
+
+
+def _dss(signature: bytes) -> bytes:
+    """XML Signature carries r‖s; OpenSSL wants the ASN.1 sequence."""
+    if len(signature) != P256_SIGNATURE_OCTETS:
+        raise ExchangeError(errors.SEAL_INVALID, reason="length")
+    half = P256_SIGNATURE_OCTETS // 2
+    return encode_dss_signature(int.from_bytes(signature[:half]), int.from_bytes(signature[half:]))
+
+
+def _detach(signature: etree._Element) -> None:
+    """Remove the signature and keep the text after it, as the enveloped transform does."""
+    parent = signature.getparent()
+    assert parent is not None
+    previous = signature.getprevious()
+    if signature.tail and previous is not None:
+        previous.tail = (previous.tail or "") + signature.tail
+    elif signature.tail:
+        parent.text = (parent.text or "") + signature.tail
+    parent.remove(signature)
