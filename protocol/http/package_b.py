@@ -66,7 +66,7 @@ class PackageB:
         call = Call(request, self._limits)
         try:
             asked = await call.read()
-            caller = request[CALLER] = await self._prove(request, asked)
+            caller = await self._prove(request, asked)
             return await self._answer(call, caller, asked)
         except IncompleteError as error:
             return await self._refuse(call, error.missing)
@@ -80,7 +80,7 @@ class PackageB:
 
     async def _prove(self, http: web.Request, asked: package_b.Request) -> Caller:
         """Who asks; the agency that was proved must be the one that From names, in any form of its code."""
-        caller = await self._authenticate(http, asked.organ_id, asked.token)
+        caller = http[CALLER] = await self._authenticate(http, asked.organ_id, asked.token)
         # a token proves the OrganId beside it, also an alias; a certificate says nothing about that OrganId
         proved = (caller.agency, asked.organ_id) if caller.proof == "token" else (caller.agency,)
         sender = _sender(asked)

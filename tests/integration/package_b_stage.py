@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -19,10 +20,11 @@ from protocol import agency_codes, errors
 from protocol.errors import ExchangeError
 from protocol.exchange import Caller, Exchange
 from protocol.http.incoming import DEFAULT_LIMITS
-from protocol.http.package_b import Authenticate, PackageB, mount
+from protocol.http.package_b import Authenticate, Clock, PackageB, mount
 from protocol.mime import Limits
 from protocol.model import Organization
 from protocol.twin import Twin
+from tests.support.running_hub import RunningHub
 
 NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 TOKENS = {"H21.16": "token of A", "H21.23": "token of B"}
@@ -41,6 +43,8 @@ class Endpoint:
     sender_token: str = TOKENS["H21.16"]
     recipient: str = "H21.23"
     recipient_token: str = TOKENS["H21.23"]
+    trust: Path | None = None
+    """PEM of the authority behind an https address."""
 
 
 @dataclass
@@ -74,9 +78,10 @@ async def stage(
     limits: Limits = DEFAULT_LIMITS,
     exchange: Exchange | None = None,
     prove: Authenticate = authenticate,
+    clock: Clock = lambda: NOW,
 ) -> AsyncIterator[Stage]:
     """Serve it until the block ends."""
-    twin = Twin(ORGANIZATIONS, lambda: NOW)
+    twin = Twin(ORGANIZATIONS, clock)
     refused: list[ExchangeError] = []
     heard = asyncio.Event()
 
@@ -85,7 +90,7 @@ async def stage(
         heard.set()
 
     app = web.Application()
-    package = PackageB(exchange or twin, prove, clock=lambda: NOW, limits=limits, relay="H21.W00", audit=audit)
+    package = PackageB(exchange or twin, prove, clock=clock, limits=limits, relay="H21.W00", audit=audit)
     mount(app, "/edoc/v1", package)
     runner = web.AppRunner(app)
     await runner.setup()
@@ -96,3 +101,34 @@ async def stage(
         yield Stage(Endpoint(f"http://127.0.0.1:{port}/edoc/v1"), twin, refused, heard)
     finally:
         await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def real_clock_twin(_folder: Path) -> AsyncIterator[Endpoint]:
+    """The in-memory exchange, as far as a foreign client can tell a hub."""
+    async with stage(clock=lambda: datetime.now(UTC)) as running:
+        yield running.endpoint
+
+
+@contextlib.asynccontextmanager
+async def hub(folder: Path) -> AsyncIterator[Endpoint]:
+    """A real hub over TLS, with the same two agencies, that speak by token."""
+    async with RunningHub(folder / "hub") as running:
+        for organization in ORGANIZATIONS:
+            await running.hub.administration.add(organization.organ_id, organization.organ_name)
+            await running.hub.administration.set_token(organization.organ_id, TOKENS[organization.organ_id])
+        yield Endpoint(f"{running.url}/edoc/v1", trust=running.hub.configuration.authority / "root.pem")
+        await _hung_up(running)
+
+
+async def _hung_up(running: RunningHub) -> None:
+    """Clients in threads have closed their sockets; TLS on our side needs a moment to notice before the loop ends."""
+    servers = [runner.server for runner in running.hub._runners if runner.server is not None]
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(5):
+            while any(server.connections for server in servers):  # noqa: ASYNC110 -- nobody tells when one goes
+                await asyncio.sleep(0.01)
+
+
+ENDPOINTS = {"twin": real_clock_twin, "hub": hub}
+"""What the foreign clients are pointed at."""

@@ -2,20 +2,25 @@
 
 import asyncio
 import secrets
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 from foreign.zeep_client import EDocClient, Letter, Refused
-from package_b_stage import NOW, Endpoint, stage
+from package_b_stage import ENDPOINTS, Endpoint
 
-LOCAL = datetime(2026, 11, 23, 9, 0)  # noqa: DTZ001 -- local time of Vietnam, as it travels in package B
+LOCAL = datetime.now(timezone(timedelta(hours=7)))
+"""Local time of Vietnam, as it travels in package B."""
 
 
-@pytest.fixture
-async def endpoint():
-    async with stage() as served:
-        yield served.endpoint
+@pytest.fixture(params=ENDPOINTS)
+async def endpoint(request: pytest.FixtureRequest, tmp_path: Path):
+    async with ENDPOINTS[request.param](tmp_path) as served:
+        yield served
+
+
+def client_of(endpoint: Endpoint, organ_id: str, token: str, port: str = "Soap11") -> EDocClient:
+    return EDocClient(endpoint.address, organ_id, token, port=port, trust=endpoint.trust)
 
 
 def letter(endpoint: Endpoint, *files: Path, number: str = "123") -> Letter:
@@ -46,8 +51,8 @@ def awkward_files(folder: Path) -> list[Path]:
 @pytest.mark.parametrize("port", ["Soap11", "Soap12"])
 async def test_a_document_and_its_statuses_travel_both_ways(endpoint: Endpoint, tmp_path: Path, port: str):
     def run() -> None:
-        sender = EDocClient(endpoint.address, endpoint.sender, endpoint.sender_token, port=port)
-        recipient = EDocClient(endpoint.address, endpoint.recipient, endpoint.recipient_token, port=port)
+        sender = client_of(endpoint, endpoint.sender, endpoint.sender_token, port)
+        recipient = client_of(endpoint, endpoint.recipient, endpoint.recipient_token, port)
         assert sender.check_permission()
         assert {endpoint.sender, endpoint.recipient} <= set(sender.organizations())
 
@@ -77,7 +82,7 @@ async def test_a_document_and_its_statuses_travel_both_ways(endpoint: Endpoint, 
 
 async def test_a_wrong_token_is_refused_with_permission(endpoint: Endpoint):
     def run() -> None:
-        client = EDocClient(endpoint.address, endpoint.sender, "guessed")
+        client = client_of(endpoint, endpoint.sender, "guessed")
         for ask in (client.check_permission, client.organizations, client.pending, client.statuses):
             with pytest.raises(Refused) as refusal:
                 ask()
@@ -91,7 +96,7 @@ async def test_one_agency_cannot_send_as_another(endpoint: Endpoint, tmp_path: P
     """The token of B with A in From: hubs of today let it pass."""
 
     def run() -> None:
-        client = EDocClient(endpoint.address, endpoint.recipient, endpoint.recipient_token)
+        client = client_of(endpoint, endpoint.recipient, endpoint.recipient_token)
         with pytest.raises(Refused) as refusal:
             client.send(letter(endpoint, *awkward_files(tmp_path)))
         assert refusal.value.codes == ["M.OrganId"]
@@ -102,7 +107,7 @@ async def test_one_agency_cannot_send_as_another(endpoint: Endpoint, tmp_path: P
 
 async def test_nobody_fetches_what_is_not_for_them(endpoint: Endpoint, tmp_path: Path):
     def run() -> None:
-        client = EDocClient(endpoint.address, endpoint.sender, endpoint.sender_token)
+        client = client_of(endpoint, endpoint.sender, endpoint.sender_token)
         number = client.send(letter(endpoint, *awkward_files(tmp_path)))
         for ask in (client.fetch, client.confirm):
             with pytest.raises(Refused) as refusal:
@@ -115,7 +120,7 @@ async def test_nobody_fetches_what_is_not_for_them(endpoint: Endpoint, tmp_path:
 
 async def test_same_id_with_other_octets_is_refused(endpoint: Endpoint, tmp_path: Path):
     def run() -> None:
-        client = EDocClient(endpoint.address, endpoint.sender, endpoint.sender_token)
+        client = client_of(endpoint, endpoint.sender, endpoint.sender_token)
         (path,) = awkward_files(tmp_path)[:1]
         client.send(letter(endpoint, path))
         path.write_bytes(b"other")
@@ -125,7 +130,3 @@ async def test_same_id_with_other_octets_is_refused(endpoint: Endpoint, tmp_path
         client.close()
 
     await asyncio.to_thread(run)
-
-
-def test_the_clock_of_the_stage_is_the_local_time_used_here():
-    assert NOW + timedelta(hours=7) == LOCAL.replace(tzinfo=NOW.tzinfo)

@@ -155,7 +155,10 @@ class ReportPlugin(zeep.Plugin):  # type: ignore[misc] # zeep has no types
 
 
 class EDocClient:
-    """The package B service at `address`, as the agency `organ_id`. `port` chooses SOAP 1.1 or 1.2."""
+    """The package B service at `address`, as the agency `organ_id`.
+
+    `port` chooses SOAP 1.1 or 1.2; `trust` is the PEM of the authority behind an https address.
+    """
 
     def __init__(
         self,
@@ -164,10 +167,14 @@ class EDocClient:
         token: str,
         *,
         port: str = "Soap11",
-        session: requests.Session | None = None,
+        trust: Path | None = None,
     ) -> None:
         self.organ_id, self.token = organ_id, token
-        self._transport = AttachmentTransport(session or requests.Session())
+        session = requests.Session()
+        if trust is not None:
+            session.trust_env = False  # else REQUESTS_CA_BUNDLE wins over what was asked for here
+            session.verify = str(trust)
+        self._transport = AttachmentTransport(session)
         client = zeep.Client(
             f"{address}?wsdl",
             transport=self._transport,
@@ -179,7 +186,12 @@ class EDocClient:
         self._credentials = {"OrganId": organ_id, "Token": token}
 
     def close(self) -> None:
-        """Close the kept connection."""
+        """Close the kept connections now: urllib3 leaves that to the garbage collector, which tracebacks keep away."""
+        https = self._transport.session.get_adapter("https://").poolmanager
+        http = self._transport.session.get_adapter("http://").poolmanager
+        for pools in (https.pools, http.pools):
+            for key in list(pools.keys()):
+                pools[key].close()
         self._transport.session.close()
 
     def check_permission(self) -> bool:
@@ -305,8 +317,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     for name in ("address", "organ_id", "token"):
         parser.add_argument(name)
+    parser.add_argument("--trust", type=Path)
     asked = parser.parse_args()
-    client = EDocClient(asked.address, asked.organ_id, asked.token)
+    client = EDocClient(asked.address, asked.organ_id, asked.token, trust=asked.trust)
     sys.stdout.write(f"permission: {client.check_permission()}\n")
     sys.stdout.write(f"organizations: {client.organizations()}\npending: {client.pending()}\n")
 
