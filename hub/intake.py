@@ -25,6 +25,7 @@ from protocol.errors import ExchangeError
 from protocol.exchange import Caller, PlainSubmission, SealedSubmission, Submission, Upload
 from protocol.model import Document, Message, Reference, StatusMessage
 from protocol.seal import OpenedSeal, open_seal
+from protocol.xml_reading import parse
 
 VIETNAM: Final = timezone(timedelta(hours=7))
 SEALED: Final = "KYSO_CQ"
@@ -98,12 +99,12 @@ class Intake:
         if isinstance(submission, SealedSubmission):
             opened = open_seal(submission.envelope)
             message = read_message(opened.root)
-            mark = secrecy.find_mark_in_xml(opened.root)  # every text of it, known to the model or not
+            mark = secrecy.find_mark_in_xml(opened.root, opened.signed)  # every text of it, known to the model or not
         else:
             message = submission.message
-            mark = secrecy.find_mark(message)
+            mark = secrecy.find_mark(message) or secrecy.find_mark_in_xml(parse(submission.original, tolerant=True))
         if mark is not None:
-            raise ExchangeError(errors.SECRET_MARK, rule=mark.rule)
+            raise ExchangeError(errors.SECRET_MARK, element=mark.element, rule=mark.rule)
         self._check_sender(caller, message, opened, plain=isinstance(submission, PlainSubmission))
         if opened is not None:
             _check_text(opened)
@@ -139,11 +140,15 @@ def message_sender(message: Message) -> str:
 
 def _check_text(opened: OpenedSeal) -> None:
     """TCVN 6909:2001 on the wire is NFC (AC-3.2-2); the element is looked for only when something is wrong."""
-    if text.is_normal(opened.signed.decode("utf-8")):
+    signed = opened.signed.decode("utf-8")
+    if "\ufffd" in signed:
+        raise ExchangeError(errors.UNDECODABLE_TEXT, element="edXMLEnvelope")
+    if text.is_normal(signed):
         return
     for element in opened.root.iter():
         if isinstance(element.tag, str) and not text.is_normal(element.text or ""):
             raise ExchangeError(errors.NOT_NFC, element=element.tag.rpartition("}")[2])
+    raise ExchangeError(errors.NOT_NFC, element="edXMLEnvelope")
 
 
 def _check_manifest(document: Document) -> None:

@@ -35,7 +35,7 @@ async def administer(configuration: HubConfiguration, operation: str, arguments:
 async def _directly(configuration: HubConfiguration, operation: str, arguments: dict[str, object]) -> Any:  # noqa: ANN401 -- as above
     signer = LogSigner(configuration.log_key)
     key = LogKey(configuration.name, signer.public, signer.sign)
-    ledger = await asyncio.to_thread(Ledger, configuration.data, key, lambda: to_milliseconds(now_utc()))
+    ledger = Ledger(configuration.data, key, lambda: to_milliseconds(now_utc()))
     try:
         registry = Registry(ledger.agencies(), ledger.certificates(), configuration.province)
         root = Authority(configuration.authority).root
@@ -43,4 +43,4 @@ async def _directly(configuration: HubConfiguration, operation: str, arguments: 
         result = getattr(administration, operation)(**arguments)
         return msgspec.to_builtins(await result if inspect.isawaitable(result) else result)
     finally:
-        await asyncio.to_thread(ledger.close)
+        await ledger.close()

@@ -105,7 +105,7 @@ class Hub:
             await runner.cleanup()
         self._runners.clear()
         self.configuration.control.unlink(missing_ok=True)
-        await asyncio.to_thread(self.ledger.close)
+        await self.ledger.close()
         _log.info("hub.stopped")
 
     def agencies_application(self) -> web.Application:

@@ -49,12 +49,12 @@ class Ledger:
         """The work's result, once it is durable (see `Writer.do`)."""
         return await self.writer.do(work)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Commit what waits and close everything; may be called twice."""
         if self._closed:
             return
         self._closed = True
-        self.writer.close()
+        await self.writer.close()
         self._reading.close()
         self._writing.close()
         self.payloads.close()

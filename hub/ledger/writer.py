@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import pysqlite3
 
 from hub.ledger import statements as sql
-from hub.ledger.evidence import EvidenceLog
+from hub.ledger.evidence import EvidenceLog, Grown
 from hub.ledger.records import Placement
 from hub.ledger.transaction import Transaction
+from hub.payloads.segments import Appendix
 from hub.payloads.store import PayloadStore
 from protocol import errors
 from protocol.errors import ExchangeError
@@ -59,33 +59,35 @@ class Work(Protocol[T_co]):
 
 
 class _Item(Generic[T]):
-    __slots__ = ("future", "loop", "octets", "work")
+    __slots__ = ("future", "octets", "work")
 
-    def __init__(self, work: Work[T], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, work: Work[T], future: asyncio.Future[T]) -> None:
         self.work = work
-        self.loop = loop
-        self.future: asyncio.Future[T] = loop.create_future()
+        self.future = future
         self.octets = sum(len(data) for _, data in work.payloads)
 
 
 class Writer:
-    """Owns the writing connection, the segments and the tree; one thread."""
+    """Owns the writing connection, the segments and the tree. Use from one event loop.
+
+    Works are applied on the loop, where the interpreter is anyway; what waits for the disk (payload fsync, COMMIT) runs
+    in one thread while the loop takes the next requests.
+    """
 
     def __init__(
         self, connection: Connection, payloads: PayloadStore, evidence: EvidenceLog, now: Callable[[], int]
     ) -> None:
         self._connection = connection
-        self._payloads = payloads
+        self._segments = payloads.segments
         self._evidence = evidence
         self._now = now
         self._next_number: int = connection.execute(sql.LAST_NUMBER).fetchone()[0] + 1
         self._queues: dict[str, deque[_Item[Any]]] = {}
-        self._ready = threading.Condition()
+        self._running: asyncio.Task[None] | None = None
+        self._disk = ThreadPoolExecutor(1, "ledger-disk")
         self._stopping = False
         self.batches = 0
         self.works = 0
-        self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
-        self._thread.start()
 
     async def do(self, work: Work[T]) -> T:
         """Return the work's result when it is durable.
@@ -94,142 +96,135 @@ class Writer:
             ExchangeError: the work refused, or `server.disk-full`, `server.clock`, `server.internal`,
                 `server.stopping`.
         """
-        item = _Item(work, asyncio.get_running_loop())
-        with self._ready:
-            if self._stopping:
-                raise ExchangeError(errors.STOPPING)
-            queue = self._queues.get(work.agency)
-            if queue is None:
-                queue = self._queues[work.agency] = deque()
-            queue.append(item)
-            self._ready.notify()
+        if self._stopping:
+            raise ExchangeError(errors.STOPPING)
+        item = _Item(work, asyncio.get_running_loop().create_future())
+        queue = self._queues.get(work.agency)
+        if queue is None:
+            queue = self._queues[work.agency] = deque()
+        queue.append(item)
+        if self._running is None or self._running.done():
+            self._running = asyncio.create_task(self._run(), name="ledger writer")
         return await item.future
 
-    def waiting(self, agency: str) -> int:
-        """Works of this agency that are not yet taken."""
-        queue = self._queues.get(agency)
-        return len(queue) if queue is not None else 0
-
-    def close(self) -> None:
+    async def close(self) -> None:
         """Commit what waits, then stop; may be called twice."""
-        with self._ready:
-            self._stopping = True
-            self._ready.notify()
-        self._thread.join()
+        self._stopping = True
+        if self._running is not None:
+            await self._running
+        self._disk.shutdown()
 
-    def _run(self) -> None:
-        batch: list[_Item[Any]] = []
-        while batch := self._take(linger=len(batch) > 1):
-            answers = self._commit(batch)
-            self.batches += 1
-            self.works += len(batch)
-            for loop in {item.loop for item in batch}:
-                mine = [(item, answer) for item, answer in zip(batch, answers, strict=True) if item.loop is loop]
-                if not loop.is_closed():
-                    loop.call_soon_threadsafe(_resolve, mine)
+    async def _run(self) -> None:
+        """Batches until nothing waits.
 
-    def _take(self, *, linger: bool) -> list[_Item[Any]]:
-        """One work of each agency in turn, until the batch is full. Empty: the writer is to stop.
-
-        Under load (`linger`) it waits a little for more to come: a batch costs an fsync and a signature, whatever its
-        size. A hub with little to do never waits.
+        Under load it waits a little for more to come: a batch costs an fsync and a signature, whatever its size.
         """
-        if linger and not self._stopping:
-            time.sleep(LINGER)
-        with self._ready:
-            while not self._queues and not self._stopping:
-                self._ready.wait()
-            batch: list[_Item[Any]] = []
-            octets = 0
-            while self._queues and len(batch) < MAXIMUM_BATCH and octets < MAXIMUM_BATCH_OCTETS:
-                for agency in list(self._queues):
-                    queue = self._queues[agency]
-                    item = queue.popleft()
-                    batch.append(item)
-                    octets += item.octets
-                    if not queue:
-                        del self._queues[agency]
-            return batch
+        size = 0
+        while self._queues:
+            if size > 1 and not self._stopping:
+                await asyncio.sleep(LINGER)
+            batch = self._take()
+            size = len(batch)
+            answers = await self._commit(batch)
+            self.batches += 1
+            self.works += size
+            for item, answer in zip(batch, answers, strict=True):
+                _answer(item, answer)
 
-    def _commit(self, batch: list[_Item[Any]]) -> list[object]:
+    def _take(self) -> list[_Item[Any]]:
+        """One work of each agency in turn, until the batch is full."""
+        batch: list[_Item[Any]] = []
+        octets = 0
+        while self._queues and len(batch) < MAXIMUM_BATCH and octets < MAXIMUM_BATCH_OCTETS:
+            for agency in list(self._queues):
+                queue = self._queues[agency]
+                item = queue.popleft()
+                batch.append(item)
+                octets += item.octets
+                if not queue:
+                    del self._queues[agency]
+        return batch
+
+    async def _commit(self, batch: list[_Item[Any]]) -> list[object]:
         try:
-            return self._attempt(batch)
+            return await self._attempt(batch)
         except Exception as error:  # noqa: BLE001 -- whatever broke, every caller gets an answer
             if len(batch) == 1:
                 return [_in_vocabulary(error)]
             _log.warning("batch.retried_singly", works=len(batch), error=type(error).__name__)
-            return [self._commit([item])[0] for item in batch]
+            return [(await self._commit([item]))[0] for item in batch]
 
-    def _attempt(self, batch: list[_Item[Any]]) -> list[object]:
+    async def _attempt(self, batch: list[_Item[Any]]) -> list[object]:
         """All works of the batch in one transaction; either it commits or nothing of it counts."""
         now = self._now()
         if now < self._evidence.last_event_at - CLOCK_TOLERANCE:
             raise ExchangeError(errors.CLOCK, now=now, last_event=self._evidence.last_event_at)
-        end = self._payloads.segments.end
+        places, appendix = self._place(batch)
+        now = max(now, self._evidence.last_event_at)
+        self._connection.execute("BEGIN IMMEDIATE")
         try:
-            places = self._place(batch)
-            answers, committed = self._write(batch, places, max(now, self._evidence.last_event_at))
+            transaction = Transaction(
+                self._connection, now=now, next_number=self._next_number, size=self._evidence.size
+            )
+            answers = [_apply(item.work, transaction, place) for item, place in zip(batch, places, strict=True)]
+            if not transaction.changed:
+                self._connection.execute("ROLLBACK")
+                return answers
+            grown = self._seal(transaction, appendix)
+            await asyncio.get_running_loop().run_in_executor(self._disk, self._make_durable, appendix)
         except BaseException:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            self._payloads.segments.roll_back(end)
             raise
-        if not committed:
-            self._payloads.segments.roll_back(end)
-        return answers
-
-    def _write(self, batch: list[_Item[Any]], places: list[list[Placement]], now: int) -> tuple[list[object], bool]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        transaction = Transaction(self._connection, now=now, next_number=self._next_number, size=self._evidence.size)
-        answers = [_apply(item.work, transaction, place) for item, place in zip(batch, places, strict=True)]
-        if not transaction.changed:
-            self._connection.execute("ROLLBACK")
-            return answers, False
-        grown = None
-        if transaction.hashes:
-            transaction.write_events()
-            grown = self._evidence.grow(transaction, self._connection)
-        if any(item.work.payloads for item in batch):
-            self._connection.execute(sql.SET_SEGMENT, self._payloads.segments.end)
-        self._connection.execute("COMMIT")
         self._next_number = transaction.next_number
+        if appendix is not None:
+            self._segments.adopt(appendix)
         if grown is not None:
             self._evidence.adopt(grown, now)
-        return answers, True
+        return answers
 
-    def _place(self, batch: list[_Item[Any]]) -> list[list[Placement]]:
-        """Append the payloads that are not stored yet, durably; where each lies, per work."""
-        places: list[list[Placement | None]] = []
+    def _seal(self, transaction: Transaction, appendix: Appendix | None) -> Grown | None:
+        """What closes the batch: its events, the tree with its checkpoint, the segment's new length."""
+        if appendix is not None:
+            self._connection.execute(sql.SET_SEGMENT, (appendix.segment, appendix.end))
+        if not transaction.hashes:
+            return None
+        transaction.write_events()
+        return self._evidence.grow(transaction, self._connection)
+
+    def _make_durable(self, appendix: Appendix | None) -> None:
+        """Payloads first, then the transaction that refers to them."""
+        if appendix is not None:
+            self._segments.write(appendix)
+        self._connection.execute("COMMIT")
+
+    def _place(self, batch: list[_Item[Any]]) -> tuple[list[list[Placement]], Appendix | None]:
+        """Where each work's payloads lie, and what of them is not stored yet."""
         fresh: list[bytes] = []
-        slots: list[tuple[int, int]] = []
         new: dict[bytes, int] = {}
-        shared: list[tuple[int, int, int]] = []
-        for number, item in enumerate(batch):
-            row: list[Placement | None] = []
-            for position, (sha256, data) in enumerate(item.work.payloads):
-                known = self._known(sha256)
-                if known is None and sha256 is not None and sha256 in new:
-                    shared.append((number, position, new[sha256]))
-                elif known is None:
-                    if sha256 is not None:
-                        new[sha256] = len(fresh)
+        found: list[list[Placement | int]] = []
+        for item in batch:
+            row: list[Placement | int] = []
+            for sha256, data in item.work.payloads:
+                known = self._known(sha256, new)
+                if known is None:
+                    known = len(fresh)
                     fresh.append(data)
-                    slots.append((number, position))
+                    if sha256 is not None:
+                        new[sha256] = known
                 row.append(known)
-            places.append(row)
-        if fresh:
-            appended = self._payloads.segments.append(fresh)
-            for (number, position), place in zip(slots, appended, strict=True):
-                places[number][position] = place
-            for number, position, index in shared:
-                places[number][position] = appended[index]
-        return [[place for place in row if place is not None] for row in places]
+            found.append(row)
+        if not fresh:
+            return [[place for place in row if not isinstance(place, int)] for row in found], None
+        placed, appendix = self._segments.place(fresh)
+        return [[placed[one] if isinstance(one, int) else one for one in row] for row in found], appendix
 
-    def _known(self, sha256: bytes | None) -> Placement | None:
+    def _known(self, sha256: bytes | None, new: dict[bytes, int]) -> Placement | int | None:
+        """A payload that is stored, or (its number) one that this batch stores already."""
         if sha256 is None:
             return None
         row = self._connection.execute(sql.FIND_PAYLOAD, (sha256,)).fetchone()
-        return None if row is None else Placement(*row)
+        return new.get(sha256) if row is None else Placement(*row)
 
 
 def _apply(work: Work[T], transaction: Transaction, places: Sequence[Placement]) -> T | ExchangeError:
@@ -255,11 +250,10 @@ def _in_vocabulary(error: Exception) -> ExchangeError:
     return ExchangeError(errors.INTERNAL, error=type(error).__name__)
 
 
-def _resolve(answered: list[tuple[_Item[Any], object]]) -> None:
-    for item, answer in answered:
-        if item.future.done():
-            continue
-        if isinstance(answer, ExchangeError):
-            item.future.set_exception(answer)
-        else:
-            item.future.set_result(answer)
+def _answer(item: _Item[Any], answer: object) -> None:
+    if item.future.done():
+        return  # its caller has gone; the work stands all the same
+    if isinstance(answer, ExchangeError):
+        item.future.set_exception(answer)
+    else:
+        item.future.set_result(answer)

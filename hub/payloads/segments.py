@@ -1,8 +1,8 @@
-"""Segment files: small payloads appended one after another, one write and one fsync for a whole batch.
+"""Segment files: small payloads one after another, one write and one fsync for a whole batch.
 
-Law of this file: octets are never changed once a committed length covers them. What lies behind the committed length
-belongs to a batch that did not commit, and is cut off at the next start. After a failed fsync the kernel may have
-dropped what it could not write, so the segment is closed for ever and the next batch begins a new one.
+Law of this file: octets are never changed once a committed length covers them. A batch is placed right behind the
+committed length; one that does not commit is overwritten by the next, or cut off at the next start. After a failed
+fsync the kernel may have dropped what it could not write, so that segment is closed for ever.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from hub.ledger.records import Placement
 from runtime import durable
 
@@ -20,57 +22,52 @@ SEGMENT_SIZE: Final = 64 << 20
 """A segment that reached this many octets is followed by a new one."""
 
 
+class Appendix(msgspec.Struct, frozen=True):
+    """The payloads of one batch and where they go: `segment` from octet `start` to `end`."""
+
+    segment: int
+    start: int
+    end: int
+    payloads: tuple[bytes, ...]
+
+
 class Segments:
-    """Appends by one thread; reads by any. `committed` maps a segment's number to its committed length, octets."""
+    """One writer at a time, any number of readers. `committed` maps segment numbers to committed lengths in octets."""
 
     def __init__(self, folder: Path, committed: Iterable[tuple[int, int]]) -> None:
         self._folder = folder
-        self._lengths = dict(committed)
+        lengths = dict(committed)
         self._readers: dict[int, int] = {}
-        self._writer: int | None = None
-        self._current = max(self._lengths, default=0)
-        self._end = self._lengths.get(self._current, 0)
+        self._writer: tuple[int, int] | None = None
+        self._current = max(lengths, default=0)
+        self._end = lengths.get(self._current, SEGMENT_SIZE)
         durable.make_directory(folder)
-        self._cut_uncommitted()
+        self._cut_uncommitted(lengths)
 
-    @property
-    def end(self) -> tuple[int, int]:
-        """Number and length of the segment that is being written; the ledger commits it with the batch."""
-        return self._current, self._end
-
-    def append(self, payloads: Sequence[bytes]) -> list[Placement]:
-        """Write the payloads and return when they are on the disk.
-
-        Raises:
-            OSError: nothing of this call counts; the next call starts clean.
-        """
-        if self._writer is None or self._end >= SEGMENT_SIZE:
-            self._open_next()
-        assert self._writer is not None
-        start = self._end
+    def place(self, payloads: Sequence[bytes]) -> tuple[list[Placement], Appendix]:
+        """Where these payloads will lie; nothing is written yet, and nothing is remembered until `adopt`."""
+        full = self._end >= SEGMENT_SIZE
+        segment, start = (self._current + 1, 0) if full else (self._current, self._end)
         placements = []
         position = start
         for payload in payloads:
-            placements.append(Placement(self._current, position, len(payload)))
+            placements.append(Placement(segment, position, len(payload)))
             position += len(payload)
-        try:
-            durable.write_all(self._writer, b"".join(payloads))
-        except OSError:
-            self._take_back(start)
-            raise
-        try:
-            durable.fsync_file(self._writer)
-        except OSError:
-            self._abandon()
-            raise
-        self._end = position
-        return placements
+        return placements, Appendix(segment, start, position, tuple(payloads))
 
-    def roll_back(self, end: tuple[int, int]) -> None:
-        """The batch that began at `end` did not commit: forget what it appended."""
-        segment, length = end
-        if segment == self._current and self._writer is not None:
-            self._take_back(length)
+    def write(self, appendix: Appendix) -> None:
+        """Return when the batch's payloads are on the disk. Raises `OSError`; then nothing of it counts."""
+        descriptor = self._open(appendix)
+        _write_at(descriptor, appendix.start, b"".join(appendix.payloads))
+        try:
+            durable.fsync_file(descriptor)
+        except OSError:
+            self._abandon(appendix.segment)
+            raise
+
+    def adopt(self, appendix: Appendix) -> None:
+        """The batch committed: its octets are octets now."""
+        self._current, self._end = appendix.segment, appendix.end
 
     def read(self, place: Placement) -> bytes:
         """The octets of a payload."""
@@ -94,9 +91,7 @@ class Segments:
         for descriptor in self._readers.values():
             os.close(descriptor)
         self._readers.clear()
-        if self._writer is not None:
-            os.close(self._writer)
-            self._writer = None
+        self._close_writer()
 
     def _path(self, segment: int) -> Path:
         return self._folder / f"{segment:08d}.seg"
@@ -107,41 +102,41 @@ class Segments:
             descriptor = self._readers[segment] = os.open(self._path(segment), os.O_RDONLY)
         return descriptor
 
-    def _open_next(self) -> None:
-        """Continue the current segment when it has room, else begin the next one."""
-        if self._writer is not None:
-            os.close(self._writer)
-            self._writer = None
-        fresh = self._current == 0 or self._end >= SEGMENT_SIZE
-        number, end = (self._current + 1, 0) if fresh else (self._current, self._end)
-        path = self._path(number)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | (os.O_TRUNC if fresh else 0)
-        self._writer = os.open(path, flags, 0o600)
-        self._current, self._end = number, end
-        if fresh:
+    def _open(self, appendix: Appendix) -> int:
+        """The file of the appendix, made durable in its folder when it is new."""
+        if self._writer is not None and self._writer[0] == appendix.segment:
+            return self._writer[1]
+        self._close_writer()
+        descriptor = os.open(self._path(appendix.segment), os.O_WRONLY | os.O_CREAT, 0o600)
+        self._writer = appendix.segment, descriptor
+        if appendix.start == 0:
             durable.fsync_directory(self._folder)
+        return descriptor
 
-    def _take_back(self, length: int) -> None:
-        assert self._writer is not None
-        try:
-            os.ftruncate(self._writer, length)
-            self._end = length
-        except OSError:
-            self._abandon()
-
-    def _abandon(self) -> None:
-        """Never write to this segment again."""
+    def _close_writer(self) -> None:
         if self._writer is not None:
-            os.close(self._writer)
+            os.close(self._writer[1])
             self._writer = None
-        self._end = SEGMENT_SIZE
 
-    def _cut_uncommitted(self) -> None:
+    def _abandon(self, segment: int) -> None:
+        """Never write to this segment again."""
+        self._close_writer()
+        self._current, self._end = segment, SEGMENT_SIZE
+
+    def _cut_uncommitted(self, lengths: dict[int, int]) -> None:
         for path in self._folder.glob("*.seg"):
-            number = int(path.stem)
-            committed = self._lengths.get(number, 0)
+            committed = lengths.get(int(path.stem), 0)
             if committed == 0:
                 path.unlink()
             elif path.stat().st_size > committed:
                 os.truncate(path, committed)
         durable.fsync_directory(self._folder)
+
+
+def _write_at(descriptor: int, position: int, data: bytes) -> None:
+    """Write every octet; a short write goes on where it stopped."""
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(descriptor, view, position)
+        view = view[written:]
+        position += written

@@ -54,8 +54,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             if self.agency != document.sender:
                 raise ExchangeError(errors.STATUS_NOT_YOURS, element="MessageHeader.From.OrganId")
             rows = transaction.recipients(document.number)
-            outcomes = [(row, lifecycle.TRANSITIONS.get((row.handling, event))) for row in rows]
-            moves = [(row, outcome) for row, outcome in outcomes if outcome and outcome.effect is not Effect.FORBID]
+            moves = [(row, outcome) for row in rows if (outcome := _allowed(row.handling, event)) is not None]
             if not moves:
                 raise ExchangeError(errors.STATUS_NOT_ALLOWED, element="MessageHeader.StatusCode")
             return moves
@@ -119,3 +118,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         for recipient in told:
             transaction.add_delivery(number, recipient, document.priority)
         return Recorded(number, leaf, document.document_id, repeated=False, recipients=told)
+
+
+def _allowed(handling: str, event: Event) -> Outcome | None:
+    """The outcome at one recipient, or None where it is too late; another recipient may still be in time."""
+    try:
+        return lifecycle.apply(handling, event)
+    except ExchangeError as error:
+        if error.kind is errors.STATUS_NOT_ALLOWED:
+            return None
+        raise
