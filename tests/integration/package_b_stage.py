@@ -1,5 +1,7 @@
 """A package B service for tests: the adapter in front of the in-memory exchange, on a real socket.
 
+Beside it the native package answers whoever asks as if it were the recipient.
+
 Tests and foreign clients know an `Endpoint` only (address and two agencies with tokens), so the same tests can be
 pointed at a hub or an edge agent.
 """
@@ -19,7 +21,9 @@ from aiohttp import web
 from protocol import agency_codes, errors
 from protocol.errors import ExchangeError
 from protocol.exchange import Caller, Exchange
+from protocol.http.descriptions import describe
 from protocol.http.incoming import DEFAULT_LIMITS
+from protocol.http.native import NativePackage
 from protocol.http.package_b import Authenticate, Clock, PackageB, mount
 from protocol.mime import Limits
 from protocol.model import Organization
@@ -92,6 +96,9 @@ async def stage(
     app = web.Application()
     package = PackageB(exchange or twin, prove, clock=clock, limits=limits, relay="H21.W00", audit=audit)
     mount(app, "/edoc/v1", package)
+    native = NativePackage(exchange or twin, lambda _: Caller(agency="H21.23", proof="local"))
+    app.router.add_post("/lienthong/v1", native.handle)
+    app.router.add_get("/lienthong/v1", describe("native"))
     runner = web.AppRunner(app)
     await runner.setup()
     try:

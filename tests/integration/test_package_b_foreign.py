@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import tools
-from package_b_stage import ENDPOINTS, ORGANIZATIONS, Endpoint
+from package_b_stage import ENDPOINTS, ORGANIZATIONS, Endpoint, stage
 from test_package_b_zeep import awkward_files, client_of, letter
 
 FOREIGN = Path(__file__).parent / "foreign"
@@ -21,9 +21,15 @@ async def endpoint(request: pytest.FixtureRequest, tmp_path: Path):
         yield served
 
 
-async def run(program: str, script: str, endpoint: Endpoint, cwd: Path = FOREIGN) -> dict[str, dict[str, object]]:
-    arguments = [endpoint.address, endpoint.recipient, endpoint.recipient_token]
+async def ask(program: str, script: str, endpoint: Endpoint, cwd: Path = FOREIGN) -> dict[str, dict[str, object]]:
+    """Run a package B script as the recipient."""
     trust = {"NODE_EXTRA_CA_CERTS": str(endpoint.trust), "SSL_CERT_FILE": str(endpoint.trust)} if endpoint.trust else {}
+    return await run(program, script, endpoint.address, endpoint.recipient, endpoint.recipient_token, cwd=cwd, **trust)
+
+
+async def run(
+    program: str, script: str, *arguments: str, cwd: Path = FOREIGN, **trust: str
+) -> dict[str, dict[str, object]]:
     process = await asyncio.create_subprocess_exec(
         program,
         str(FOREIGN / script),
@@ -48,7 +54,7 @@ def deliver(endpoint: Endpoint, folder: Path) -> int:
 
 async def test_php_reads_the_wsdl_and_completes_operations(endpoint: Endpoint, tmp_path: Path):
     number = await asyncio.to_thread(deliver, endpoint, tmp_path)
-    answers = await run(tools.php(), "php_client.php", endpoint)
+    answers = await ask(tools.php(), "php_client.php", endpoint)
     seen = {"organizations": DIRECTORY, "pending": [number], "permission": True, "refusal": NOT_FOUND}
     assert answers == {"1.1": seen, "1.2": seen}
 
@@ -56,6 +62,33 @@ async def test_php_reads_the_wsdl_and_completes_operations(endpoint: Endpoint, t
 async def test_node_reads_the_wsdl_and_completes_operations(endpoint: Endpoint, tmp_path: Path):
     number = await asyncio.to_thread(deliver, endpoint, tmp_path)
     node, folder = await asyncio.to_thread(tools.node_with_soap)
-    answers = await run(node, "node_client.js", endpoint, cwd=folder)
+    answers = await ask(node, "node_client.js", endpoint, cwd=folder)
     seen = {"organizations": DIRECTORY, "pending": [number], "permission": True, "refusal": NOT_FOUND}
     assert answers == {"Soap11": seen, "Soap12": seen}
+
+
+@pytest.fixture
+async def native(tmp_path: Path):
+    """Address of the native package, with one document waiting for whoever asks."""
+    async with stage() as served:
+        number = await asyncio.to_thread(deliver, served.endpoint, tmp_path)
+        yield served.endpoint.address.replace("/edoc/v1", "/lienthong/v1"), number
+
+
+def native_answers(number: int) -> dict[str, object]:
+    refusal = {"Code": "document.not-found", "Temporary": "false"}  # neither tool types a fault's detail
+    return {"organizations": DIRECTORY, "pending": [[number, "document", "H21.16"]], "refusal": refusal}
+
+
+async def test_php_speaks_the_native_package(native: tuple[str, int]):
+    address, number = native
+    answers = await run(tools.php(), "php_native.php", address)
+    assert answers == dict.fromkeys(("1.1", "1.2"), native_answers(number))
+
+
+async def test_node_speaks_the_native_package(native: tuple[str, int]):
+    address, number = native
+    node, folder = await asyncio.to_thread(tools.node_with_soap)
+    assert await run(node, "node_native.js", address, cwd=folder) == dict.fromkeys(
+        ("Soap11", "Soap12"), native_answers(number)
+    )
