@@ -42,6 +42,7 @@ def awkward_files(folder: Path) -> list[Path]:
     contents = {
         "Công văn số 123.signed.pdf": b"\r\n\r\n%PDF-1.4\n" + secrets.token_bytes(70_000) + b"\r\n",
         "phụ lục.docx": b"--Boundary\r\n--root--\r\n",
+        "bản vẽ lớn.zip": secrets.token_bytes(3 << 20),  # is streamed out, not answered in one piece
         "trống.txt": b"",
     }
     for name, content in contents.items():
