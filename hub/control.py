@@ -51,7 +51,7 @@ async def serve(administration: Administration, path: Path) -> web.AppRunner:
     app.router.add_post("/", handle)
     runner = web.AppRunner(app)
     await runner.setup()
-    path.unlink(missing_ok=True)
+    path.unlink(missing_ok=True)  # noqa: ASYNC240 -- once, at start
     before = os.umask(0o177)
     try:
         await web.UnixSite(runner, str(path)).start()

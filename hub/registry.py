@@ -1,4 +1,4 @@
-"""The agencies as every request needs them: in memory, by code, old code, alias and certificate; loaded from the ledger.
+"""The agencies as every request needs them: in memory, by code, old code, alias and certificate.
 
 Whoever changes an agency writes it to the ledger first and then here, so a suspension is in force for the very next
 request.

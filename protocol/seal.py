@@ -96,20 +96,24 @@ def open_seal(envelope: etree._Element) -> OpenedSeal:
     Raises:
         ExchangeError: `seal.missing`, `seal.malformed` (also every wrapping), `seal.algorithm`, `seal.invalid`.
     """
+    signature = _the_signature(envelope)
     sealed = canonical(envelope)
-    root = etree.fromstring(sealed, _PARSER)
-    signature = _the_signature(root, sealed)
-    info, value, key_info = _children(signature, _SIGNATURE_CHILDREN)
-    method, digest_value = _signed_info(info, root.get("Id", ""))
+    start, end = _span(sealed, signature, envelope.get("Id", ""))
+    signed = sealed[:start] + sealed[end:]
+    info, value, key_info = _children(_parse(sealed[start:end]), _SIGNATURE_CHILDREN)
+    method, digest_value = _signed_info(info, envelope.get("Id", ""))
     certificate = _leaf(key_info)
     _verify(certificate, method, _base64(value), canonical(info))
-    _detach(signature)
-    signed = canonical(root)
     digest = hashlib.sha256(signed)
     if digest.digest() != digest_value:
         raise ExchangeError(errors.SEAL_INVALID, reason="digest")
     return OpenedSeal(
-        sealed=sealed, signed=signed, root=root, digest=digest.hexdigest(), certificate=certificate, algorithm=method
+        sealed=sealed,
+        signed=signed,
+        root=_parse(signed),
+        digest=digest.hexdigest(),
+        certificate=certificate,
+        algorithm=method,
     )
 
 
@@ -148,19 +152,40 @@ def _unsigned(identity: str, digest: bytes, signer: Signer) -> etree._Element:
     return signature
 
 
-def _the_signature(root: etree._Element, sealed: bytes) -> etree._Element:
-    """The one signature, where it must stand; any other number or place is a wrapping attempt."""
-    found = list(root.iter(_SIGNATURE))
+def _the_signature(envelope: etree._Element) -> etree._Element:
+    """One signature, where it must stand; any other number or place is a wrapping attempt."""
+    found = list(envelope.iter(_SIGNATURE))
     if not found:
         raise ExchangeError(errors.SEAL_MISSING)
-    header = root.find(_HEADER)
-    if root.tag != _ENVELOPE or len(found) != 1 or header is None or found[0].getparent() is not header:
+    header = envelope.find(_HEADER)
+    if envelope.tag != _ENVELOPE or len(found) != 1 or header is None or found[0].getparent() is not header:
         raise ExchangeError(errors.SEAL_MALFORMED, element="Signature")
-    identity = root.get("Id", "")
-    # In canonical XML an attribute can only look so; a text that looks so too is refused with it.
+    return found[0]
+
+
+def _span(sealed: bytes, signature: etree._Element, identity: str) -> tuple[int, int]:
+    """Where the signature stands in the canonical octets of its envelope.
+
+    In canonical XML `<` is always markup, so a tag can be found as octets; and as exclusive C14N declares namespaces by
+    ancestors only, cutting the element out leaves the canonical form of the envelope without it (the enveloped
+    transform). The `Id` must be unique: in canonical XML an attribute can only look so, and a text that looks so too is
+    refused with it.
+    """
+    prefix = f"{signature.prefix}:".encode() if signature.prefix else b""
+    opening, closing = b"<" + prefix + b"Signature", b"</" + prefix + b"Signature>"
+    starts = [start for start in (sealed.find(opening + after) for after in (b" ", b">")) if start >= 0]
     if not identity or sealed.count(b' Id="%b"' % identity.encode()) != 1:
         raise ExchangeError(errors.SEAL_MALFORMED, element="edXMLEnvelope/Id")
-    return found[0]
+    if len(starts) != 1 or sealed.count(closing) != 1:
+        raise ExchangeError(errors.SEAL_MALFORMED, element="Signature")
+    return starts[0], sealed.index(closing) + len(closing)
+
+
+def _parse(octets: bytes) -> etree._Element:
+    try:
+        return etree.fromstring(octets, _PARSER)
+    except etree.XMLSyntaxError as error:
+        raise ExchangeError(errors.SEAL_MALFORMED, element="Signature") from error
 
 
 def _children(element: etree._Element, expected: tuple[str, ...]) -> list[etree._Element]:
@@ -241,15 +266,3 @@ def _dss(signature: bytes) -> bytes:
         raise ExchangeError(errors.SEAL_INVALID, reason="length")
     half = P256_SIGNATURE_OCTETS // 2
     return encode_dss_signature(int.from_bytes(signature[:half]), int.from_bytes(signature[half:]))
-
-
-def _detach(signature: etree._Element) -> None:
-    """Remove the signature and keep the text after it, as the enveloped transform does."""
-    parent = signature.getparent()
-    assert parent is not None
-    previous = signature.getprevious()
-    if signature.tail and previous is not None:
-        previous.tail = (previous.tail or "") + signature.tail
-    elif signature.tail:
-        parent.text = (parent.text or "") + signature.tail
-    parent.remove(signature)

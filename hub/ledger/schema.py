@@ -1,7 +1,7 @@
 """The ledger's schema, in ordered migrations; the arrows between states stand beside them.
 
-Times are integers: milliseconds since 1970-01-01 UTC. Codes of agencies are canonical (QĐ 20/2020 form). Random keys are
-kept to two per document (identity, attachment), because each costs a page of its own once the ledger is large.
+Times are integers: milliseconds since 1970-01-01 UTC. Codes of agencies are canonical (QĐ 20/2020 form). There are
+two random keys per document (identity, attachment) and no more: each costs a page of its own in a large ledger.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ AGENCIES: Final = f"SELECT {_AGENCY} FROM agencies ORDER BY code"  # noqa: S608 
 ALIASES: Final = "SELECT alias, code FROM aliases"
 CERTIFICATES: Final = "SELECT fingerprint, agency FROM certificates"
 PUT_AGENCY: Final = (
-    f"INSERT INTO agencies ({_AGENCY}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    f"INSERT INTO agencies ({_AGENCY}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 -- a constant
     " ON CONFLICT (code) DO UPDATE SET name = excluded.name, kind = excluded.kind, state = excluded.state,"
     " domain = excluded.domain, seal_required = excluded.seal_required, token_hash = excluded.token_hash,"
     " endpoint = excluded.endpoint, endpoint_token = excluded.endpoint_token, valid_to = excluded.valid_to"
