@@ -27,6 +27,7 @@ from protocol.errors import ExchangeError
 from protocol.exchange import PlainSubmission, Upload
 from protocol.model import BussinessDocType, Document, Message, Reference, StatusMessage, TraceHeader
 from protocol.package_a.content_type import true_type
+from protocol.sameness import settled
 from protocol.signing import Signer
 
 SNIFFED: Final = 8
@@ -70,8 +71,7 @@ class Preparation:
 
     def seal(self, message: Message, submission: PlainSubmission, received: Received) -> Prepared:
         """Step 5."""
-        attachments = received.attachments
-        content = _with_references(message, attachments)
+        content = settled(_with_references(message, received.attachments))
         fingerprint = fingerprint_of(content)
         unsealed = write_envelope(self._stamped(content), envelope_id=f"E{fingerprint[:32]}")
         # opened again: the seal is proved before anything relies on it
@@ -89,7 +89,7 @@ class Preparation:
             package=submission.package,
             priority=content.header.other_info.priority if isinstance(content, Document) else 0,
             recipients=recipients_of(content),
-            attachments=attachments,
+            attachments=_renamed(received.attachments, content),
         )
 
     async def _write(
@@ -120,9 +120,8 @@ class Preparation:
 
 
 def fingerprint_of(message: Message) -> str:
-    """Hex SHA-256 of what a message says, attachments by digest; without hops, which change at every try."""
-    content = msgspec.structs.replace(message, trace_headers=()) if isinstance(message, Document) else message
-    return hashlib.sha256(write_envelope(content, envelope_id="content")).hexdigest()
+    """Hex SHA-256 of what a settled message says, attachments by digest."""
+    return hashlib.sha256(write_envelope(message, envelope_id="content")).hexdigest()
 
 
 def identity_of(message: Message, fingerprint: str) -> str:
@@ -157,6 +156,13 @@ def _with_references(message: Message, attachments: tuple[StoredAttachment, ...]
     if isinstance(message, StatusMessage):
         return message
     return msgspec.structs.replace(message, references=tuple(one.reference for one in attachments))
+
+
+def _renamed(attachments: tuple[StoredAttachment, ...], content: Message) -> tuple[StoredAttachment, ...]:
+    """The attachments under the content ids of the settled manifest."""
+    references = content.references if isinstance(content, Document) else ()
+    pairs = zip(attachments, references, strict=True)
+    return tuple(msgspec.structs.replace(one, content_id=reference.content_id) for one, reference in pairs)
 
 
 def _kept(reference: Reference, writer: PayloadWriter, start: bytes) -> StoredAttachment:
