@@ -108,6 +108,14 @@ class EdgeAgent:
             await asyncio.gather(*tasks)
         _log.info("edge-stopped")
 
+    async def release(self, number: int, route: Route) -> bool:
+        """A person says: hand this refused message over again. False when it was not refused on that route."""
+        released = await self.store.run(self.store.handovers.release, number, route, self._clock())
+        if released:
+            await self.watchman.clear(f"handover-{route}-{number}")
+            self.handings[route].wake()
+        return released
+
     def _tasks(self) -> dict[str, Task]:
         tasks: dict[str, Task] = {
             "send": self.sender.run,
