@@ -99,7 +99,7 @@ async def stage(
     native = NativePackage(exchange or twin, lambda _: Caller(agency="H21.23", proof="local"))
     app.router.add_post("/lienthong/v1", native.handle)
     app.router.add_get("/lienthong/v1", describe("native"))
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, lingering_time=0.5)  # else a peer that hung up keeps the end of a test waiting
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -1,8 +1,10 @@
 """Bad package B requests: each gets a Report (or a fault), is audited, and leaves nothing in the exchange."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Sequence
 
+import aiohttp
 import pytest
 from aiohttp import web
 from package_b_letters import HEADER, send_document
@@ -207,6 +209,15 @@ async def test_an_action_that_contradicts_the_body_is_refused(served: Stage):
     headers = {"SOAPAction": "GetOrganizations", "Content-Type": "text/xml"}
     answer = await refused(served, send_document(["f1"]), headers)
     assert answer.status == 500
+
+
+async def test_a_refused_sender_of_much_still_gets_the_answer():
+    """The decision falls at the first octets of 30 MB; the peer, busy sending, hears of it all the same."""
+    async with stage() as running, aiohttp.ClientSession() as session:
+        body = related(send_document(["f1"], token="guessed"), ("<f1>", "", b"x" * 30_000_000))
+        async with session.post(running.endpoint.address, data=io.BytesIO(body), headers=SEND) as response:
+            assert b"<edXML:Code>Permission</edXML:Code>" in await response.read()
+        assert await nothing_was_kept(running)
 
 
 class Failing(Twin):

@@ -1,7 +1,9 @@
 """The odd but honest shapes of package B requests that clients in use send: all are understood."""
 
 import base64
+from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
 from package_b_letters import DOCUMENT_ID, send_document
 from package_b_stage import TOKENS, Endpoint, Stage, stage
@@ -139,8 +141,6 @@ async def test_junk_before_the_xml_declaration_is_tolerated(endpoint: Endpoint):
 
 async def test_several_requests_share_one_connection(endpoint: Endpoint):
     """A refusal leaves the connection in order: the rest of a small request is read before the next one."""
-    import aiohttp
-
     body = related(envelope("<Manifest/>"), ("<f1>", "", b"x" * 100_000))
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session:
         for _ in range(3):
@@ -149,3 +149,35 @@ async def test_several_requests_share_one_connection(endpoint: Endpoint):
                 assert response.status == 200
                 assert b"N.MessageHeader" in await response.read()
                 assert response.headers.get("Connection") != "close"
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "content_type", "words"),
+    [
+        ("?wsdl", 200, "text/xml", "wsdl:definitions"),
+        ("?WSDL", 200, "text/xml", "wsdl:definitions"),
+        ("?xsd=package_b", 200, "text/xml", "SendDocumentResponse"),
+        ("?xsd=../errors", 404, "text/plain", "Không có lược đồ này"),
+        ("", 200, "text/plain", "?wsdl"),
+    ],
+)
+async def test_descriptions_are_served_beside_the_service(
+    endpoint: Endpoint, query: str, status: int, content_type: str, words: str
+):
+    async with aiohttp.ClientSession() as session, session.get(endpoint.address + query) as response:
+        assert (response.status, response.content_type) == (status, content_type)
+        assert words in await response.text()
+
+
+async def test_a_client_may_wait_for_100_continue_and_send_in_chunks(endpoint: Endpoint):
+    """.NET and curl do so with large bodies."""
+    async with aiohttp.ClientSession() as session:
+        body = related(send_document(["f1"]), ("<f1>", "", PDF))
+
+        async def pieces() -> AsyncIterator[bytes]:
+            for start in range(0, len(body), 700):
+                yield body[start : start + 700]
+
+        headers = {"SOAPAction": "SendDocument", "Content-Type": RELATED}
+        async with session.post(endpoint.address, data=pieces(), headers=headers, expect100=True) as response:
+            assert b"<edXML:IsSuccess>true" in await response.read()
