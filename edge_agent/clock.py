@@ -19,6 +19,10 @@ def system_clock() -> datetime:
     return datetime.now(UTC)
 
 
+HORIZON: Final = timedelta(hours=2)
+"""Longer than any back-off: a next try planned farther off was written under a wrong clock, and is due."""
+
+
 def to_text(moment: datetime) -> str:
     """RFC 3339 UTC with milliseconds: sorts as text, as the database needs it."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -161,6 +161,19 @@ def doctor(folder: Path) -> None:
 
 
 @cli.command()
+@click.argument("number", type=int)
+@_DIR
+@click.option("--route", type=click.Choice(["soap", "folder"]), default="soap", show_default=True, help="Đường giao.")
+def release(number: int, folder: Path, route: str) -> None:
+    """Giao lại văn bản đến số NUMBER mà phần mềm QLVB đã từ chối (xem lienthong-edge status)."""
+    from edge_agent import control
+
+    places, _ = _load(folder)
+    control.ask_release(places, number, "soap" if route == "soap" else "folder")
+    click.echo(f"Văn bản đến số {number} sẽ được giao lại.")
+
+
+@cli.command()
 @_DIR
 def token(folder: Path) -> None:
     """Tạo mã truy cập mới cho phần mềm QLVB gọi dịch vụ trên máy này; mã cũ hết hiệu lực ngay."""

@@ -59,6 +59,7 @@ class Handing:
 
     async def run(self, drain: asyncio.Event) -> None:
         """Hand over until `drain`; the message under way is finished."""
+        await self._store.run(self._store.handovers.hurry, self._route, self._clock())
         while not drain.is_set():
             self._woken.clear()
             due = await self._store.run(self._store.handovers.due, self._route, self._clock(), AT_ONCE)

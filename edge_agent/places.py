@@ -43,6 +43,11 @@ class Places(msgspec.Struct, frozen=True):
         return self.keys / "local-token.json"
 
     @property
+    def control(self) -> Path:
+        """Where the running agent listens, and the secret for its commands."""
+        return self.keys / "control.json"
+
+    @property
     def trust(self) -> Path:
         """Folder of the trust bundle."""
         return self.root / "trust"

@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 from edge_agent.backoff import Backoff, Random
-from edge_agent.clock import Clock, to_text
+from edge_agent.clock import HORIZON, Clock, to_text
 from edge_agent.receiving import Receiver
 from edge_agent.records import Held
 from edge_agent.store import Store
@@ -30,7 +30,7 @@ HELD: Final = Backoff(first=60.0, longest=3600.0)
 """Tries of a message that failed its checks."""
 CONFIRM_AFTER: Final = 20
 """Messages that are confirmed in one request."""
-NOTHING_NEW: Final = 5.0
+NOTHING_NEW: Final = 2.0
 """Seconds between polls while only held messages wait: the hub answers at once then."""
 
 T = TypeVar("T")
@@ -104,7 +104,8 @@ class Poller:
 
     async def _is_due(self, summary: Summary, held: dict[int, Held]) -> bool:
         before = held.get(summary.number)
-        if before is not None and before.next_attempt_at > to_text(self._clock()):
+        now = self._clock()
+        if before is not None and to_text(now) < before.next_attempt_at < to_text(now + HORIZON):
             return False
         return not await self._store.run(self._store.inbox.knows, summary.number)
 

@@ -11,7 +11,7 @@ anything else, a receipt that does not verify       this message waits (back-off
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from edge_agent.backoff import Backoff, Random
@@ -64,7 +64,7 @@ class Sender:
         self._woken = asyncio.Event()
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._failures = 0
-        self._pause_until: datetime | None = None
+        self._pause_until = 0.0  # of the loop's own clock: the wall clock may be put right meanwhile
         self._successes = 0
         self._tried: dict[int, int] = {}
 
@@ -74,6 +74,7 @@ class Sender:
 
     async def run(self, drain: asyncio.Event) -> None:
         """Send until `drain`; what is under way then is finished."""
+        await self._store.run(self._store.outbox.hurry, self._clock())
         while not drain.is_set():
             self._woken.clear()
             await self._start_due()
@@ -82,15 +83,14 @@ class Sender:
             await asyncio.wait(self._under_way.values())
 
     async def _start_due(self) -> None:
-        now = self._clock()
-        if self._pause_until is not None and now < self._pause_until:
+        if asyncio.get_running_loop().time() < self._pause_until:
             return
         room = self._parallel - len(self._under_way)
         if self._failures:
             room = min(room, 1 - len(self._under_way))  # one message finds out whether the hub is back
         if room <= 0:
             return
-        for item in await self._store.run(self._store.outbox.due, now, room + len(self._under_way)):
+        for item in await self._store.run(self._store.outbox.due, self._clock(), room + len(self._under_way)):
             if item.number not in self._under_way and room > 0:
                 room -= 1
                 self._under_way[item.number] = asyncio.create_task(self._send(item), name=f"send-{item.number}")
@@ -111,10 +111,10 @@ class Sender:
 
     async def _until_next(self) -> float:
         due = await self._store.run(self._store.outbox.next_attempt)
-        moments = [from_text(due)] if due is not None else []
-        if self._pause_until is not None:
-            moments = [max(self._pause_until, *moments)] if moments else []
-        seconds = min(((moment - self._clock()).total_seconds() for moment in moments), default=IDLE)
+        if due is None:
+            return IDLE
+        pause = self._pause_until - asyncio.get_running_loop().time()
+        seconds = max((from_text(due) - self._clock()).total_seconds(), pause)
         if self._under_way and seconds <= 0:
             return IDLE  # a task will end first
         return min(max(seconds, 0.01), IDLE)
@@ -152,7 +152,7 @@ class Sender:
             hub_number=accepted.number, receipt=accepted.receipt, now=self._clock(),
         )  # fmt: skip
         _log.info("sent", number=item.number, hub_number=accepted.number, repeated=accepted.repeated)
-        self._failures, self._pause_until = 0, None
+        self._failures, self._pause_until = 0, 0.0
         self._successes += 1
         self._tried.pop(item.number, None)
         await self._watchman.reached("send")
@@ -176,10 +176,10 @@ class Sender:
     async def _pause(self, item: Outgoing, error: ExchangeError) -> None:
         """Nobody gets through now. The order of the queue stays: what is urgent then goes first."""
         self._failures += 1
-        delay = timedelta(seconds=self._backoff.delay(self._failures, self._random))
-        self._pause_until = self._clock() + delay
+        delay = self._backoff.delay(self._failures, self._random)
+        self._pause_until = asyncio.get_running_loop().time() + delay
         await self._store.run(self._store.outbox.postpone, item.number, error, until=self._clock())
-        _log.info("hub-away", code=error.kind.code, wait=delay.total_seconds())
+        _log.info("hub-away", code=error.kind.code, wait=delay)
 
     async def _postpone(self, item: Outgoing, error: ExchangeError) -> None:
         delay = timedelta(seconds=self._backoff.delay(item.attempts + 1, self._random))

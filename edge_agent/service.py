@@ -16,6 +16,7 @@ from edge_agent.bridge.local_service import LocalService, limits_of
 from edge_agent.bridge.outgoing_folder import OutgoingFolder
 from edge_agent.clock import Clock, system_clock
 from edge_agent.configuration import EdgeConfig
+from edge_agent.control import Control
 from edge_agent.directory import Directory
 from edge_agent.exchange import EdgeExchange
 from edge_agent.handing import Handing
@@ -231,5 +232,10 @@ class EdgeAgent:
         )
         authentication = LocalAuthentication(self.places.token_hash, self.config.agency.code)
         return LocalService(
-            self.config, exchange=exchange, authentication=authentication, health=self.health, clock=self._clock
+            self.config,
+            exchange=exchange,
+            authentication=authentication,
+            health=self.health,
+            control=Control(self.places, self.release),
+            clock=self._clock,
         )

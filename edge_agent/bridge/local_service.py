@@ -8,6 +8,7 @@ from aiohttp import web
 
 from edge_agent.clock import Clock
 from edge_agent.configuration import EdgeConfig
+from edge_agent.control import Control
 from edge_agent.exchange import EdgeExchange
 from edge_agent.health import Health
 from edge_agent.tokens import LocalAuthentication
@@ -35,6 +36,7 @@ class LocalService:
         exchange: EdgeExchange,
         authentication: LocalAuthentication,
         health: Health,
+        control: Control,
         clock: Clock,
     ) -> None:
         self._config = config
@@ -47,6 +49,8 @@ class LocalService:
         )  # fmt: skip
         mount(app, PACKAGE_B_PATH, package)
         health.mount(app)
+        control.mount(app)
+        self._control = control
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=30)
         self.port = config.local.port
 
@@ -56,6 +60,7 @@ class LocalService:
         site = web.TCPSite(self._runner, self._config.local.host, self._config.local.port)
         await site.start()
         self.port = int(self._runner.addresses[0][1])
+        self._control.announce(self._config.local.host, self.port)
         _log.info("listening", host=self._config.local.host, port=self.port)
 
     async def stop(self) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from edge_agent.clock import to_text
+from edge_agent.clock import HORIZON, to_text
 from edge_agent.records import Handover, Route
 from edge_agent.store.connection import StoreConnection, note
 
@@ -15,7 +15,8 @@ _COLUMNS: Final = "inbox, route, state, attempts, next_attempt_at, error_code, e
 _DUE: Final = f"""
 SELECT {", ".join("handover." + name.strip() for name in _COLUMNS.split(","))}
 FROM handover JOIN inbox ON inbox.number = handover.inbox
-WHERE handover.route = ? AND handover.state IN ('CHO', 'SAN_SANG') AND handover.next_attempt_at <= ?
+WHERE handover.route = ? AND handover.state IN ('CHO', 'SAN_SANG')
+  AND (handover.next_attempt_at <= ? OR handover.next_attempt_at > ?)
 ORDER BY inbox.priority DESC, inbox.number LIMIT ?"""  # noqa: S608 -- column list is a literal
 _ONE: Final = f"SELECT {_COLUMNS} FROM handover WHERE inbox = ? AND route = ?"  # noqa: S608 -- column list is a literal
 _ALL: Final = f"SELECT {_COLUMNS} FROM handover WHERE inbox = ? ORDER BY route"  # noqa: S608 -- column list is a literal
@@ -31,6 +32,9 @@ WHERE inbox = ? AND route = ? AND state = 'CHO'"""
 _POSTPONED: Final = """
 UPDATE handover SET attempts = attempts + 1, next_attempt_at = ?, error_code = ?, error_text = ?
 WHERE inbox = ? AND route = ? AND state = 'CHO'"""
+_HURRY: Final = """
+UPDATE handover SET next_attempt_at = ?
+WHERE route = ? AND state IN ('CHO', 'SAN_SANG') AND next_attempt_at > ?"""
 _RELEASED: Final = """
 UPDATE handover SET state = 'CHO', ended_at = NULL, next_attempt_at = ?, error_code = '', error_text = ''
 WHERE inbox = ? AND route = ? AND state = 'TU_CHOI'"""
@@ -56,7 +60,7 @@ class Handovers:
 
     def due(self, route: Route, now: datetime, limit: int) -> list[Handover]:
         """What may be handed over now, most urgent first."""
-        return self._store.rows(_DUE, (route, to_text(now), limit), Handover)
+        return self._store.rows(_DUE, (route, to_text(now), to_text(now + HORIZON), limit), Handover)
 
     def next_attempt(self, route: Route) -> str | None:
         """When the earliest waiting one may be tried; None when nothing waits."""
@@ -107,6 +111,11 @@ class Handovers:
             if changed:
                 note(connection, to_text(now), "handover", inbox, event="released", detail=route)
         return bool(changed)
+
+    def hurry(self, route: Route, now: datetime) -> None:
+        """A new start: everything that waits on this route is due."""
+        with self._store.transaction() as connection:
+            connection.execute(_HURRY, (to_text(now), route, to_text(now)))
 
     def counts(self) -> list[RouteCount]:
         """Queue lengths and ages by route and state."""

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from edge_agent.clock import to_text
+from edge_agent.clock import HORIZON, to_text
 from edge_agent.records import Outgoing, Prepared, RecipientState, StoredAttachment, Taken
 from edge_agent.store.connection import StoreConnection, note
 from protocol import errors
@@ -28,7 +28,8 @@ _INSERT_ATTACHMENT: Final = "INSERT INTO outbox_attachments VALUES (?, ?, ?, ?, 
 _INSERT_RECIPIENT: Final = "INSERT INTO recipients VALUES (?, ?, 'DA_GUI', ?)"
 # Urgent first, then oldest: new urgent mail always moves under a backlog.
 _DUE: Final = f"""
-SELECT {_COLUMNS} FROM outbox WHERE state = 'CHO_GUI' AND next_attempt_at <= ? ORDER BY priority DESC, number LIMIT ?"""  # noqa: S608 -- column list is a literal
+SELECT {_COLUMNS} FROM outbox
+WHERE state = 'CHO_GUI' AND (next_attempt_at <= ? OR next_attempt_at > ?) ORDER BY priority DESC, number LIMIT ?"""  # noqa: S608 -- column list is a literal
 _NEXT: Final = "SELECT min(next_attempt_at) FROM outbox WHERE state = 'CHO_GUI'"
 _ONE: Final = f"SELECT {_COLUMNS} FROM outbox WHERE number = ?"  # noqa: S608 -- column list is a literal
 _LIST: Final = f"SELECT {_COLUMNS} FROM outbox ORDER BY number DESC LIMIT ?"  # noqa: S608 -- column list is a literal
@@ -91,7 +92,7 @@ class Outbox:
 
     def due(self, now: datetime, limit: int) -> list[Outgoing]:
         """What may be tried now, most urgent first."""
-        return self._store.rows(_DUE, (to_text(now), limit), Outgoing)
+        return self._store.rows(_DUE, (to_text(now), to_text(now + HORIZON), limit), Outgoing)
 
     def next_attempt(self) -> str | None:
         """When the earliest waiting item may be tried; None when nothing waits."""
@@ -116,7 +117,7 @@ class Outbox:
             connection.execute(_POSTPONED, (to_text(until), error.kind.code, error.element, number))
 
     def hurry(self, now: datetime) -> None:
-        """The hub is back: everything that waits is due, so that the urgent comes first."""
+        """A new start: everything that waits is due, so that the urgent comes first."""
         with self._store.transaction() as connection:
             connection.execute(_HURRY, (to_text(now), to_text(now)))
 

@@ -1,0 +1,126 @@
+"""A marked document leaves no trace: not in the agent's folders, not in its log, not in the database (Điều 4.2a)."""
+
+from __future__ import annotations
+
+import asyncio
+import unicodedata
+from pathlib import Path
+
+import msgspec
+import pytest
+from edge_stage import FIELDS, PDF, A, B, Edge, eventually, now, province
+from foreign.zeep_client import EDocClient, Refused
+from test_edge_local_service import letter
+
+from edge_agent.bridge import sidecar
+from edge_agent.posting import post_fields
+from protocol.errors import ExchangeError
+from protocol.model import Organization, Reference
+from protocol.package_a import write_package_a
+
+CANARY = "chim-hoang-yen-7391"
+CANARY_OCTETS = CANARY.encode()
+MARKS = {
+    "Unicode": "TỐI MẬT",
+    "combining": unicodedata.normalize("NFD", "TỐI MẬT"),
+    "TCVN3": "TèI MËT",
+    "VNI": "TOÁI MAÄT",
+}
+
+
+def traces(root: Path, *, but: tuple[Path, ...] = ()) -> list[Path]:
+    """Every file whose octets or name hold the canary."""
+    files = [path for path in root.rglob("*") if path.is_file() and path not in but]
+    return [path for path in files if CANARY_OCTETS in path.read_bytes() or CANARY in path.name]
+
+
+async def healthy(edge: Edge) -> None:
+    """One more, ordinary document gets through, so the refusal before it was decided."""
+    edge.drop("thường.pdf", PDF, CodeNumber="777")
+    await eventually((edge.places.done / "thường.pdf").exists, "an ordinary document passes")
+
+
+async def test_ac_4_2a_1_and_3_a_marked_file_in_the_folder_stays_untouched_and_unread(
+    capfd: pytest.CaptureFixture[str],
+):
+    async with province() as gialai:
+        edge = await gialai.edge(A)
+        await gialai.join(B)
+        main = edge.drop("tài liệu.pdf", PDF + CANARY_OCTETS, Subject="TỐI MẬT", Content=CANARY)
+        fields = main.with_suffix(".json")
+        reason = main.with_name("tài liệu.pdf.reason.txt")
+        await eventually(reason.exists, "the reason beside it")
+        await healthy(edge)
+        assert main.read_bytes() == PDF + CANARY_OCTETS
+        assert "secrecy.refused" in reason.read_text("utf-8")
+        assert traces(edge.places.root, but=(main, fields)) == []
+        assert not list(edge.places.failed.iterdir())
+        (row,) = edge.agent.store.outbox.latest(9)
+        assert "777" in row.document_id
+    captured = capfd.readouterr()
+    assert CANARY not in captured.out + captured.err
+    assert "tài liệu" not in captured.out + captured.err
+
+
+async def test_ac_4_2a_3_a_marked_edxml_leaves_no_trace():
+    async with province() as gialai:
+        edge = await gialai.edge(A)
+        await gialai.join(B)
+        read = sidecar.read_sidecar("x.json", _json(Subject="MẬT", Content=CANARY))
+        reference = Reference(content_id="f1", attachment_name="a.pdf")
+        document = sidecar.document_of(read, Organization(organ_id=A, organ_name="Sở Ví dụ A"), (reference,))
+        package = edge.places.outgoing / "gói.edxml"
+        package.write_bytes(b"".join(write_package_a(document, [(reference, [PDF, CANARY_OCTETS])])))
+        await eventually((edge.places.outgoing / "gói.edxml.reason.txt").exists, "the reason beside it")
+        await healthy(edge)
+        assert traces(edge.places.root, but=(package,)) == []
+
+
+@pytest.mark.parametrize("encoding", MARKS)
+async def test_ac_4_2a_6_package_b_refuses_the_stamp_in_every_encoding(tmp_path: Path, encoding: str):
+    async with province() as gialai:
+        edge = await gialai.edge(A)
+        await gialai.join(B)
+        file = tmp_path / "a.pdf"
+        file.write_bytes(PDF + CANARY_OCTETS)
+        client = await asyncio.to_thread(EDocClient, edge.package_b, A, edge.token)
+        with pytest.raises(Refused) as refusal:
+            await asyncio.to_thread(client.send, letter(file, subject=f"{MARKS[encoding]} - {CANARY}"))
+        assert refusal.value.codes == ["CheckPermission"]
+        await healthy(edge)
+        assert traces(edge.places.root) == []
+        client.close()
+
+
+async def test_ac_4_2a_3_the_send_command_refuses_before_it_copies():
+    async with province() as gialai:
+        edge = await gialai.join(A)
+        edge.places.make()
+        file = gialai.root / f"{CANARY}.pdf"
+        file.write_bytes(PDF + CANARY_OCTETS)
+        fields = sidecar.read_sidecar("x.json", _json(Subject="TUYỆT MẬT"))
+        agency = Organization(organ_id=A, organ_name="Sở Ví dụ A")
+        with pytest.raises(ExchangeError) as refusal:
+            post_fields(edge.places, fields, [file], agency, now())
+        assert refusal.value.kind.code == "secrecy.refused"
+        assert traces(edge.places.root) == []
+        assert list(edge.places.outgoing.iterdir()) == []
+
+
+async def test_ac_4_2a_5_ordinary_words_pass():
+    async with province() as gialai:
+        a, b = await gialai.edge(A), await gialai.edge(B)
+        a.drop("a.pdf", PDF, Subject="V/v bảo mật mật khẩu và sản xuất mật ong")
+        await eventually(b.incoming, "arrival")
+
+
+def _json(**fields: object) -> bytes:
+    return msgspec.json.encode({**FIELDS, **fields})
+
+
+def test_the_canary_search_finds_what_is_there(tmp_path: Path):
+    hidden = tmp_path / "deep" / "er"
+    hidden.mkdir(parents=True)
+    (hidden / "x").write_bytes(b"..." + CANARY_OCTETS)
+    (hidden / f"{CANARY}.txt").write_bytes(b"")
+    assert len(traces(tmp_path)) == 2
