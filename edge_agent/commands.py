@@ -174,6 +174,27 @@ def release(number: int, folder: Path, route: str) -> None:
 
 
 @cli.command()
+@click.argument("document_ids", metavar="[DOCUMENT_ID]...", nargs=-1)
+@_DIR
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("bien-nhan"),
+    show_default=True,
+    help="Thư mục nhận biên nhận, văn bản đã ký và trust.json.",
+)
+def receipt(document_ids: tuple[str, ...], folder: Path, out: Path) -> None:
+    """Xuất biên nhận của văn bản đã gửi (không nêu mã: của mọi văn bản) để kiểm chứng không cần mạng."""
+    from edge_agent import evidence
+
+    places, _ = _load(folder, database=True)
+    exported = evidence.export(places, document_ids, out)
+    for one in exported[:1] if not document_ids else exported:
+        click.echo(f"Kiểm chứng: lienthong-certs verify {one.receipt} --document {one.document}")
+    click.echo(f"Đã xuất {len(exported)} biên nhận vào {out}.")
+
+
+@cli.command()
 @_DIR
 def token(folder: Path) -> None:
     """Tạo mã truy cập mới cho phần mềm QLVB gọi dịch vụ trên máy này; mã cũ hết hiệu lực ngay."""
