@@ -11,7 +11,7 @@ from pathlib import Path
 from aiohttp import web
 from edge_stage import PDF, A, B, Province, eventually, now, octets, province
 
-from edge_agent import configuration
+from edge_agent import configuration, control
 from protocol import agency_codes, errors
 from protocol.errors import ExchangeError
 from protocol.exchange import Accepted, Caller, Submission, Upload
@@ -141,7 +141,7 @@ async def test_a_refusal_is_kept_and_shown_until_a_person_releases_it(tmp_path: 
         assert (refusal.error_code, refusal.state) == ("element.range", "TU_CHOI")
         assert [alarm.kind for alarm in b.agent.store.watch.alarms()] == ["handover-soap-1"]
         system.answer = None
-        assert await b.agent.release(1, "soap")
+        await asyncio.to_thread(control.ask_release, b.places, 1, "soap")
         await eventually(lambda: system.documents, "handed over after the release")
         await eventually(lambda: not b.agent.store.watch.alarms(), "the alarm is over")
 
