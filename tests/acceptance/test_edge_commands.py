@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import signal
 import socket
@@ -235,7 +234,7 @@ def test_exit_codes_and_sentences(stage: Stage, tmp_path: Path):
     assert "Subject" in edge("send", file, "--fields", fields, "--dir", folder, code=1).stderr
     fields.write_text(fields.read_text() + 'Subject = "TỐI MẬT"\n', "utf-8")
     assert "secrecy.refused" in edge("send", file, "--fields", fields, "--dir", folder, code=3).stderr
-    assert "release" in edge("release", "1", "--dir", folder, code=1).stderr or True
+    assert "server.unreachable" in edge("release", "1", "--dir", folder, code=1).stderr
     assert list((folder / "folders" / "outgoing").iterdir()) == []
     configuration = folder / "edge.toml"
     configuration.write_text(configuration.read_text("utf-8").replace("interval", "intervall"), "utf-8")
@@ -258,29 +257,20 @@ def test_the_token_is_shown_once_and_kept_nowhere(stage: Stage):
             assert token.encode() not in path.read_bytes()
 
 
+COMMANDS = ("join", "serve", "send", "inbox", "status", "doctor", "token", "release", "receipt", "config")
+
+
 def test_help_of_every_command_is_there_and_loads_nothing_heavy():
-    for command in (
-        [],
-        ["join"],
-        ["serve"],
-        ["send"],
-        ["inbox"],
-        ["status"],
-        ["doctor"],
-        ["token"],
-        ["release"],
-        ["config"],
-    ):
-        assert "Mã kết thúc" in edge(*command, "--help").stdout or "Usage" in edge(*command, "--help").stdout
-    program = (
-        "import sys, edge_agent.commands as c; c.cli(['--help'], standalone_mode=False); print(sorted(sys.modules))"
-    )
+    shown = edge("--help").stdout
+    for command in COMMANDS:
+        assert command in shown
+        assert "Usage:" in edge(command, "--help").stdout
+    program = "import sys, edge_agent.commands as c; c.cli(['-h'], standalone_mode=False); print(sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     for heavy in ("'aiohttp'", "'lxml'", "'cryptography'", "'zeep'", "'sqlite_utils'", "'msgspec'"):
         assert heavy not in loaded
 
 
-@pytest.mark.skipif(os.name == "nt", reason="blocks modules that Windows does not have anyway")
 def test_the_agent_imports_on_a_system_without_posix_modules():
     blocked = ("fcntl", "pwd", "grp", "termios", "resource", "uvloop")
     program = (
