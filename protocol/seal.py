@@ -39,6 +39,8 @@ SIGNATURE_METHODS: Final[dict[str, SignatureAlgorithm]] = {
     "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha256": "ecdsa-sha256",
 }
 MINIMUM_RSA_BITS: Final = 2048
+MAXIMUM_RSA_BITS: Final = 8192
+"""Above it one verification costs milliseconds: a way to keep a server busy."""
 P256_SIGNATURE_OCTETS: Final = 64
 
 _ENVELOPE = f"{{{QCVN}}}edXMLEnvelope"
@@ -48,6 +50,7 @@ _SIGNATURE_CHILDREN = (f"{{{DS}}}SignedInfo", f"{{{DS}}}SignatureValue", f"{{{DS
 _SIGNED_INFO_CHILDREN = (f"{{{DS}}}CanonicalizationMethod", f"{{{DS}}}SignatureMethod", f"{{{DS}}}Reference")
 _REFERENCE_CHILDREN = (f"{{{DS}}}Transforms", f"{{{DS}}}DigestMethod", f"{{{DS}}}DigestValue")
 _TRANSFORM = f"{{{DS}}}Transform"
+_TRANSFORMS = (_TRANSFORM, _TRANSFORM)
 _X509_DATA = f"{{{DS}}}X509Data"
 _X509_CERTIFICATE = f"{{{DS}}}X509Certificate"
 _METHOD_OF: Final = {algorithm: uri for uri, algorithm in SIGNATURE_METHODS.items()}
@@ -100,7 +103,7 @@ def open_seal(envelope: etree._Element) -> OpenedSeal:
     sealed = canonical(envelope)
     start, end = _span(sealed, signature, envelope.get("Id", ""))
     signed = sealed[:start] + sealed[end:]
-    info, value, key_info = _children(_parse(sealed[start:end]), _SIGNATURE_CHILDREN)
+    info, value, key_info = _children(_parse(sealed[start:end]), _SIGNATURE_CHILDREN, "Id")
     method, digest_value = _signed_info(info, envelope.get("Id", ""))
     certificate = _leaf(key_info)
     _verify(certificate, method, _base64(value), canonical(info))
@@ -188,43 +191,62 @@ def _parse(octets: bytes) -> etree._Element:
         raise ExchangeError(errors.SEAL_MALFORMED, element="Signature") from error
 
 
-def _children(element: etree._Element, expected: tuple[str, ...]) -> list[etree._Element]:
+def _children(element: etree._Element, expected: tuple[str, ...], attribute: str = "") -> list[etree._Element]:
+    """Exactly these children, no attribute but the one named, no text: nothing unsigned hides in a signature."""
     children = list(element)
-    if tuple(child.tag for child in children) != expected:
-        raise ExchangeError(errors.SEAL_MALFORMED, element=etree.QName(element).localname)
+    text = (element.text or "") + "".join(child.tail or "" for child in children)
+    if tuple(child.tag for child in children) != expected or text.strip() or not _only(element, attribute):
+        raise _malformed(element)
     return children
+
+
+def _algorithm(element: etree._Element) -> str:
+    """What an element names that consists of an Algorithm and of nothing else."""
+    if len(element) or (element.text or "").strip() or not _only(element, "Algorithm"):
+        raise _malformed(element)
+    return element.get("Algorithm", "")
+
+
+def _only(element: etree._Element, attribute: str) -> bool:
+    return not element.attrib or element.keys() == [attribute]
+
+
+def _malformed(element: etree._Element) -> ExchangeError:
+    return ExchangeError(errors.SEAL_MALFORMED, element=etree.QName(element).localname)
 
 
 def _signed_info(info: etree._Element, identity: str) -> tuple[SignatureAlgorithm, bytes]:
     """The algorithm and the digest that SignedInfo promises, once its shape is the profile's."""
     c14n, method, reference = _children(info, _SIGNED_INFO_CHILDREN)
-    transforms, digest_method, digest_value = _children(reference, _REFERENCE_CHILDREN)
+    transforms, digest_method, digest_value = _children(reference, _REFERENCE_CHILDREN, "URI")
     algorithm = SIGNATURE_METHODS.get(method.get("Algorithm", ""))
     if algorithm is None or digest_method.get("Algorithm") != SHA256:
         raise ExchangeError(errors.SEAL_ALGORITHM, element="SignatureMethod")
-    steps = [(step.tag, step.get("Algorithm"), len(step)) for step in transforms]
+    _algorithm(method)
+    _algorithm(digest_method)
+    steps = [_algorithm(step) for step in _children(transforms, _TRANSFORMS)]
     if (
-        c14n.get("Algorithm") != EXCLUSIVE_C14N
-        or len(c14n)
+        _algorithm(c14n) != EXCLUSIVE_C14N
         or reference.get("URI") != f"#{identity}"
-        or steps != [(_TRANSFORM, ENVELOPED, 0), (_TRANSFORM, EXCLUSIVE_C14N, 0)]
+        or steps != [ENVELOPED, EXCLUSIVE_C14N]
     ):
         raise ExchangeError(errors.SEAL_MALFORMED, element="SignedInfo")
     return algorithm, _base64(digest_value)
 
 
 def _leaf(key_info: etree._Element) -> bytes:
-    certificates = list(key_info.iter(_X509_CERTIFICATE))
-    if len(certificates) != 1:
-        raise ExchangeError(errors.SEAL_MALFORMED, element="KeyInfo")
-    return _base64(certificates[0])
+    (data,) = _children(key_info, (_X509_DATA,))
+    (certificate,) = _children(data, (_X509_CERTIFICATE,))
+    return _base64(certificate)
 
 
 def _base64(element: etree._Element) -> bytes:
+    if len(element) or element.attrib:
+        raise _malformed(element)
     try:
         return base64.b64decode("".join((element.text or "").split()), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise ExchangeError(errors.SEAL_MALFORMED, element=etree.QName(element).localname) from error
+        raise _malformed(element) from error
 
 
 @lru_cache(maxsize=4096)
@@ -240,7 +262,7 @@ def public_key(certificate: bytes) -> PublicKey:
         raise ExchangeError(errors.SEAL_ALGORITHM, element="X509Certificate") from error
     except (ValueError, x509.InvalidVersion) as error:
         raise ExchangeError(errors.SEAL_MALFORMED, element="X509Certificate") from error
-    if isinstance(key, rsa.RSAPublicKey) and key.key_size >= MINIMUM_RSA_BITS:
+    if isinstance(key, rsa.RSAPublicKey) and MINIMUM_RSA_BITS <= key.key_size <= MAXIMUM_RSA_BITS:
         return key
     if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
         return key
