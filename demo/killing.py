@@ -1,0 +1,262 @@
+"""Steps 7 and 8: the hub dies by SIGKILL in the middle of a stream; then every single document is accounted for.
+
+The law that is proved: what A's agent acknowledged is in B's folder exactly once, byte-identical, with receipts that
+verify on both sides, whatever died in between.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from rich.progress import Progress
+
+from certs.bundle import TrustBundle
+from certs.verification import verify_receipt
+from demo.programs import NotVerified
+from demo.province import LOOK, Arrival, Province, sha256_of
+from demo.sending import Correspondence, random_file, the_file
+
+SIZE: Final = 50_000
+"""Octets of each document's attachment."""
+FIRST: Final = 201
+DEAD: Final = 0.5
+"""Seconds for which the hub stays dead."""
+PATIENCE: Final = 180.0
+AGAIN: Final = 10
+"""Every so many documents A's system sends one twice, as if it had missed the answer."""
+
+
+class Stream:
+    """What A's system sent, and what it was told."""
+
+    def __init__(self, story: Correspondence) -> None:
+        self.story = story
+        self.acknowledged: dict[str, str] = {}
+        """DocumentId → SHA-256 of what A's agent acknowledged."""
+        self.repeats = 0
+        self.while_dead = 0
+        self._folder = story.province.folder / "dong-van-ban"
+        self._folder.mkdir()
+
+    def send(self, place: int) -> None:
+        """One more document; its answer is the acknowledgement."""
+        file = self._folder / f"bao-cao-{place:04d}.bin"
+        digest = random_file(file, SIZE)
+        letter = self.story.letter(str(FIRST + place), file, f"V/v báo cáo ngày, bản số {place + 1}")
+        number = self.story.send(letter)
+        self.acknowledged[self.story.vendor.document_id(letter)] = digest
+        if place % AGAIN == 0:
+            self.repeats += 1
+            again = self.story.send(letter)
+            if again != number:
+                raise NotVerified(f"gửi lại cùng văn bản được số khác: {number}, {again}")
+
+
+def kill_in_a_stream(stream: Stream) -> str:
+    """Twice, while documents are on their way: SIGKILL. A goes on sending; the hub comes back; everything arrives."""
+    province, total = stream.story.province, stream.story.province.settings.documents
+    province.hops.look()
+    province.hops.shown = False
+    with stream.story.screen.counts() as bars:
+        moved = Moved(province, bars, total)
+        blows = Blows(stream, moved)
+        end = time.monotonic() + PATIENCE
+        while not moved.all_there or blows.left:
+            _one_more(stream, total)
+            moved.look(acknowledged=len(stream.acknowledged))
+            blows.look()
+            if time.monotonic() > end:
+                raise NotVerified(
+                    f"sau {PATIENCE:.0f} s mới có {moved.receipts} biên nhận, {moved.arrived} văn bản tại B"
+                )
+    province.await_ready(province.operator_port, "trục sau SIGKILL")
+    if not stream.while_dead:
+        raise NotVerified("không văn bản nào được gửi trong lúc trục chết: lần chạy này không chứng minh được gì")
+    return f"trục chết hai lần và sống lại; {stream.while_dead} văn bản A gửi trong lúc trục chết cũng đã đến B"
+
+
+def _one_more(stream: Stream, total: int) -> None:
+    """A's system sends without a pause, whether the hub lives or not; when it has sent all, time passes."""
+    place = len(stream.acknowledged)
+    if place == total:
+        time.sleep(LOOK)
+        return
+    stream.send(place)
+    stream.while_dead += not stream.story.province.hub.running
+
+
+class Blows:
+    """SIGKILL once a third of the receipts are in, and again after two thirds, while the backlog pours in."""
+
+    def __init__(self, stream: Stream, moved: Moved) -> None:
+        self._stream = stream
+        self._moved = moved
+        self._total = stream.story.province.settings.documents
+        self._at = [self._total // 3, 2 * self._total // 3]
+        self._again_at = 0.0
+
+    @property
+    def left(self) -> bool:
+        """Whether a blow, or the start after it, is still to come."""
+        return bool(self._at) or not self._stream.story.province.hub.running
+
+    def look(self) -> None:
+        """Strike, or start again, when it is time."""
+        hub = self._stream.story.province.hub
+        if not hub.running:
+            if time.monotonic() >= self._again_at:
+                hub.start()
+        elif self._at and self._moved.receipts >= self._at[0]:
+            self._strike()
+
+    def _strike(self) -> None:
+        province, screen = self._stream.story.province, self._stream.story.screen
+        pid = province.hub.pid
+        province.hub.kill()
+        self._at.pop(0)
+        self._again_at = time.monotonic() + DEAD
+        province.hops.look()
+        under_way = len(self._stream.acknowledged) - self._moved.receipts
+        screen.event(
+            f"kill -9 {pid}: trục chết khi đã có {self._moved.receipts} biên nhận, {under_way} văn bản còn ở edge A"
+        )
+
+
+class Moved:
+    """Three bars: acknowledged by A's agent, receipts of the hub at A, documents in B's folder."""
+
+    def __init__(self, province: Province, bars: Progress, total: int) -> None:
+        self._province = province
+        self._bars = bars
+        self._total = total
+        self._receipts_before = province.hops.counts["edge A", "sent"]
+        self._arrivals_before = len(province.b.arrivals())
+        self._tasks = [
+            bars.add_task(name, total=total)
+            for name in ("edge A đã nhận của QLVB A", "biên nhận của trục tại A", "đã nằm trong thư mục của B")
+        ]
+
+    @property
+    def receipts(self) -> int:
+        """Of this stream, held at A."""
+        return self._province.hops.counts["edge A", "sent"] - self._receipts_before
+
+    @property
+    def arrived(self) -> int:
+        """Documents of this stream in B's folder."""
+        return len(self._province.b.arrivals()) - self._arrivals_before
+
+    @property
+    def all_there(self) -> bool:
+        """Nothing is on its way any more."""
+        return self.receipts >= self._total and self.arrived >= self._total
+
+    def look(self, *, acknowledged: int) -> None:
+        """Move the bars."""
+        self._province.hops.look()
+        for task, count in zip(self._tasks, (acknowledged, self.receipts, self.arrived), strict=True):
+            self._bars.update(task, completed=count)
+
+
+def account(stream: Stream) -> str:
+    """One by one: once, byte-identical, receipts on both sides, 01 back at A, nothing waiting anywhere."""
+    story, province = stream.story, stream.story.province
+    arrivals = _once_and_identical(stream)
+    at_b = _verify_all_at_b(province, arrivals)
+    at_a = _verify_all_at_a(stream)
+    delivered = _delivered(stream)
+    waiting = _nothing_waits(province)
+    wanted = len(stream.acknowledged)
+    for name, count in (
+        ("văn bản mà edge A đã nhận từ QLVB A", wanted),
+        ("trong đó gửi hai lần (vẫn là một văn bản)", stream.repeats),
+        ("văn bản trong thư mục của B, mỗi văn bản đúng một lần", len(arrivals)),
+        ("tệp trùng SHA-256 với tệp ở A", len(arrivals)),
+        ("biên nhận tại B kiểm chứng được cùng văn bản và tệp", at_b),
+        ("biên nhận tại A kiểm chứng được cùng văn bản đã ký", at_a),
+        ("trạng thái 01 về QLVB A, mỗi văn bản đúng một lần", delivered),
+        ("văn bản còn chờ ở bất cứ đâu", waiting),
+    ):
+        story.screen.note(f"{count:>6}  {name}")
+    return f"{wanted} văn bản: không mất, không thừa, không sai một byte"
+
+
+def _once_and_identical(stream: Stream) -> list[Arrival]:
+    arrivals = [one for one in stream.story.province.b.arrivals() if one.document_id in stream.acknowledged]
+    times = Counter(one.document_id for one in stream.story.province.b.arrivals())
+    lost = [one for one in stream.acknowledged if not times[one]]
+    doubled = [one for one, count in times.items() if count > 1]
+    if lost or doubled:
+        raise NotVerified(f"mất {len(lost)} {lost[:3]}, thừa {len(doubled)} {doubled[:3]}")
+    for one in arrivals:
+        if sha256_of(the_file(one)) != stream.acknowledged[one.document_id]:
+            raise NotVerified(f"{one.folder}: khác tệp ở A")
+    return arrivals
+
+
+def _verify_all_at_b(province: Province, arrivals: list[Arrival]) -> int:
+    bundle = TrustBundle.load(province.b.root / "trust" / "trust.json")
+    for one in arrivals:
+        _verify(one.folder / "bien-nhan.tlog-proof", one.folder / "van-ban.edxml", bundle)
+    return len(arrivals)
+
+
+def _verify_all_at_a(stream: Stream) -> int:
+    province = stream.story.province
+    folder = province.folder / "moi-bien-nhan"
+    province.programs.run("lienthong-edge", "receipt", "--dir", province.a.folder, "--out", folder.name)
+    bundle = TrustBundle.load(folder / "trust.json")
+    receipts = sorted(folder.glob("*.tlog-proof"))
+    for receipt in receipts:
+        _verify(receipt, receipt.with_suffix(".xml"), bundle)
+    held = len(receipts) - 2  # those of steps 3 and 4
+    if held != len(stream.acknowledged):
+        raise NotVerified(f"A giữ {held} biên nhận, đã gửi {len(stream.acknowledged)}")
+    return held
+
+
+def _verify(receipt: Path, document: Path, bundle: TrustBundle) -> None:
+    findings = verify_receipt(receipt.read_text("utf-8"), bundle, document.read_bytes(), datetime.now(UTC))
+    wrong = [finding.sentence for finding in findings if not finding.ok]
+    if wrong or not findings:
+        raise NotVerified(f"{receipt}: {'; '.join(wrong)}")
+
+
+def _delivered(stream: Stream) -> int:
+    """Status 01 of every document, exactly once, at A's system; how many."""
+    story = stream.story
+
+    def counted() -> Counter[str] | None:
+        found = Counter(one.document_id for one in story.vendor.statuses(story.began) if one.code == 1)
+        return found if all(found[one] for one in stream.acknowledged) else None
+
+    found = story.province.wait(counted, "trạng thái 01 của mọi văn bản tại QLVB A")
+    doubled = [one for one, count in found.items() if count > 1]
+    if doubled:
+        raise NotVerified(f"trạng thái 01 đến hai lần: {doubled[:3]}")
+    return sum(found[one] for one in stream.acknowledged)
+
+
+def _nothing_waits(province: Province) -> int:
+    """Neither at the hub nor in an outbox, and no agent has anything to complain of; the sum, which is 0."""
+
+    def waiting() -> int:
+        return sum(int(line["waiting"]) for line in _json(province, "lienthong-hub", "agency", "list", "--dir", "hub"))
+
+    province.wait(lambda: waiting() == 0, "hộp thư trên trục trống")
+    unsent = 0
+    for agency in (province.a, province.b):
+        found = _json(province, "lienthong-edge", "status", "--dir", agency.folder)
+        unsent += sum(int(one["count"]) for one in found["outbox"] if one["state"] != "DA_GUI")
+        if unsent or found["alarms"] or found["held"]:
+            raise NotVerified(f"{agency.folder}: {unsent} văn bản chưa gửi, {found['alarms']} {found['held']}")
+    return waiting() + unsent
+
+
+def _json(province: Province, *words: str) -> Any:  # noqa: ANN401 -- what the command prints
+    return msgspec.json.decode(province.programs.run(*words, "--json", quiet=True))
