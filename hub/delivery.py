@@ -46,6 +46,7 @@ class EndpointDelivery:
         self._now = now
         self._workers: dict[str, asyncio.Task[None]] = {}
         self._session: aiohttp.ClientSession | None = None
+        self._stopping = False
 
     def refresh(self) -> None:
         """Start workers for agencies that have an endpoint now."""
@@ -56,6 +57,7 @@ class EndpointDelivery:
 
     async def stop(self) -> None:
         """End the workers; what was being sent will be sent again, and the receiver knows it by its DocumentId."""
+        self._stopping = True
         for worker in self._workers.values():
             worker.cancel()
         await asyncio.gather(*self._workers.values(), return_exceptions=True)
@@ -65,7 +67,7 @@ class EndpointDelivery:
             self._session = None
 
     async def _work(self, code: str) -> None:
-        while True:
+        while not self._stopping:
             agency = self._exchange.registry.find(code)
             if agency is None or not agency.endpoint:
                 return

@@ -46,12 +46,15 @@ class InProcessDispatch:
     async def wait(self, agency: str, seconds: float) -> None:
         """Wait for a wake-up, at most `seconds`."""
         if self._stopping or seconds <= 0:
+            await asyncio.sleep(0)  # a worker that asks again and again must still be cancellable
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(agency, set()).add(future)
         try:
+            # not wait_for: on 3.11 it swallows a cancellation that comes together with the wake-up
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(future, seconds)
+                async with asyncio.timeout(seconds):
+                    await future
         finally:
             waiting = self._waiting.get(agency)
             if waiting is not None:

@@ -65,6 +65,7 @@ class Enrolment:
         trust: Callable[[], TrustBundle],
         statement: str,
         now: Callable[[], datetime],
+        joined: Callable[[str], None],
     ) -> None:
         self._ledger = ledger
         self._registry = registry
@@ -72,6 +73,7 @@ class Enrolment:
         self._trust = trust
         self._statement = statement
         self._now = now
+        self._joined = joined
 
     def mount(self, app: web.Application) -> None:
         """Add the routes."""
@@ -119,6 +121,7 @@ class Enrolment:
         )
         self._registry.put(active)
         self._registry.add_certificate(fingerprint, active.code)
+        self._joined(active.code)
         _log.info("agency.joined", agency=active.code, serial=f"{certificate.serial_number:x}")
         return JoinAnswer(
             certificate=(pem(der), pem(self._authority.intermediate)),

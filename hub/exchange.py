@@ -34,6 +34,7 @@ from protocol.exchange import (
     Upload,
 )
 from protocol.model import Message, Organization, ResponseFor, StatusMessage
+from protocol.sameness import settled
 from protocol.seal import open_seal, seal
 from protocol.signing import Signer
 from protocol.xml_reading import parse
@@ -198,6 +199,10 @@ class HubExchange:
         """The work that records the document; large attachments have their place when it is handed over."""
         document = checked.document
         attachments = tuple(received.stored(reference) for reference in document.references)
+        if checked.opened is None:  # a repeat of a plain document has new Content-IDs
+            attachments = tuple(
+                msgspec.structs.replace(one, content_id=f"f{position}") for position, one in enumerate(attachments, 1)
+            )
         envelope, digest = self._sealed(checked, attachments)
         large = []
         for content_id, path in received.large.items():
@@ -222,8 +227,10 @@ class HubExchange:
         """The sealed envelope and its digest: the agency's own, or the hub's for a source it authenticated."""
         if checked.opened is not None:
             return checked.opened.sealed, bytes.fromhex(checked.opened.digest)
-        document = msgspec.structs.replace(
-            checked.document, references=tuple(attachment.reference for attachment in attachments)
+        document = settled(
+            msgspec.structs.replace(
+                checked.document, references=tuple(attachment.reference for attachment in attachments)
+            )
         )
         return self._seal_as_hub(document, checked.document.header.document_id)
 

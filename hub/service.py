@@ -140,7 +140,13 @@ class Hub:
         app.router.add_get(PACKAGE_B, describe("package_b"))
         Uploads(self.ledger.payloads, self._mutual_tls, settings.attachment).mount(app, NATIVE)
         Enrolment(
-            self.ledger, self.registry, self.authority, lambda: self.trust.bundle, self.statement, self._now
+            self.ledger,
+            self.registry,
+            self.authority,
+            lambda: self.trust.bundle,
+            self.statement,
+            self._now,
+            self._changed,
         ).mount(app)
         return app
 
@@ -154,6 +160,7 @@ class Hub:
             max_line_size=HEADERS_LIMIT,
             max_field_size=HEADERS_LIMIT,
             shutdown_timeout=30,
+            lingering_time=1,
             keepalive_timeout=120,
         )
         await runner.setup()

@@ -17,6 +17,7 @@ from aiohttp import web
 from protocol import errors, native, soap
 from protocol.errors import ExchangeError
 from protocol.exchange import Accepted, Caller, Delivery, Exchange, SealedSubmission
+from protocol.http.failures import whereabouts
 from protocol.http.incoming import DEFAULT_LIMITS, IncomingMessage
 from protocol.mime import Limits, MultipartWriter
 from protocol.soap import SoapVersion
@@ -77,7 +78,7 @@ class NativePackage:
         except (ConnectionError, web.HTTPException):
             raise
         except Exception as error:  # noqa: BLE001 -- an error outside the vocabulary is server.internal, and temporary
-            _log.error("native.failed", error=type(error).__name__, exc_info=error)
+            _log.error("native.failed", error=whereabouts(error))
             return await self._refuse(request, message, version, ExchangeError(errors.INTERNAL))
 
     async def _answer(
@@ -118,7 +119,11 @@ class NativePackage:
         return native.write_checkpoint(self._evidence.checkpoint())
 
     async def _accepted(
-        self, message: IncomingMessage, version: SoapVersion, operation: Literal["SendDocument", "ReportStatus"], accepted: Accepted
+        self,
+        message: IncomingMessage,
+        version: SoapVersion,
+        operation: Literal["SendDocument", "ReportStatus"],
+        accepted: Accepted,
     ) -> web.Response:
         response = _whole(version, native.write_accepted(operation, accepted))
         if not await message.drain():
