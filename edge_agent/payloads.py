@@ -11,7 +11,7 @@ import errno
 import hashlib
 import secrets
 import shutil
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final, Self
@@ -142,7 +142,7 @@ class Payloads:
         except FileNotFoundError:
             return False
 
-    async def chunks(self, sha256: str, offset: int = 0) -> AsyncIterator[bytes]:
+    async def chunks(self, sha256: str, offset: int = 0) -> AsyncGenerator[bytes, None]:
         """The octets from `offset` on. Raises `attachment.missing` when the file is gone."""
         try:
             file = self.path(sha256).open("rb", buffering=0)

@@ -2,7 +2,9 @@
 
 the answer                                          what happens
 a receipt that verifies                             DA_GUI
-no line, hub busy, hub full, clock                  everyone waits (back-off), then the most urgent goes first
+no line                                             everyone waits (back-off) until the hub answers anything at all;
+                                                    a message that breaks a good line twice waits alone from then on
+hub busy, full, stopping, wrong clock               everyone waits (back-off), then the most urgent goes first
 the agency itself is refused (suspended, revoked)   everyone waits longer, an alarm says why; nothing is given up
 a permanent refusal of this message                 GUI_LOI with the reason
 anything else, a receipt that does not verify       this message waits (back-off); unknown errors are temporary
@@ -21,7 +23,7 @@ from edge_agent.records import Outgoing
 from edge_agent.store import Store
 from edge_agent.trusting import Beliefs, check_acceptance
 from edge_agent.uplink import HubLink
-from edge_agent.verdicts import AGENCY, LINE
+from edge_agent.verdicts import AGENCY, HUB
 from edge_agent.watching import Watchman
 from protocol import errors
 from protocol.errors import ExchangeError
@@ -65,8 +67,8 @@ class Sender:
         self._under_way: dict[int, asyncio.Task[None]] = {}
         self._failures = 0
         self._pause_until = 0.0  # of the loop's own clock: the wall clock may be put right meanwhile
-        self._successes = 0
-        self._tried: dict[int, int] = {}
+        self._line_down = False
+        self._suspects: set[int] = set()
 
     def wake(self) -> None:
         """Something new stands in the outbox."""
@@ -83,17 +85,28 @@ class Sender:
             await asyncio.wait(self._under_way.values())
 
     async def _start_due(self) -> None:
-        if asyncio.get_running_loop().time() < self._pause_until:
+        if asyncio.get_running_loop().time() < self._pause_until or (self._line_down and not await self._answers()):
             return
         room = self._parallel - len(self._under_way)
         if self._failures:
-            room = min(room, 1 - len(self._under_way))  # one message finds out whether the hub is back
+            room = min(room, 1 - len(self._under_way))  # one message finds out whether the hub takes any
         if room <= 0:
             return
         for item in await self._store.run(self._store.outbox.due, self._clock(), room + len(self._under_way)):
             if item.number not in self._under_way and room > 0:
                 room -= 1
                 self._under_way[item.number] = asyncio.create_task(self._send(item), name=f"send-{item.number}")
+
+    async def _answers(self) -> bool:
+        """Whether the hub answers a question that costs nothing; no document is the one that finds out."""
+        try:
+            await self._link.checkpoint()
+        except ExchangeError as error:
+            if error.kind in {errors.UNREACHABLE, errors.BAD_ANSWER}:
+                self._pause(error)
+                return False
+        self._line_down = False
+        return True
 
     async def _wait(self, drain: asyncio.Event) -> None:
         """Until woken, drained, a message is done, or the next try is due."""
@@ -153,32 +166,36 @@ class Sender:
         )  # fmt: skip
         _log.info("sent", number=item.number, hub_number=accepted.number, repeated=accepted.repeated)
         self._failures, self._pause_until = 0, 0.0
-        self._successes += 1
-        self._tried.pop(item.number, None)
+        self._suspects.discard(item.number)
         await self._watchman.reached("send")
         await self._watchman.clear("agency")
         await self._watchman.see(accepted.receipt)
 
     async def _failed(self, item: Outgoing, error: ExchangeError) -> None:
-        others_passed = self._tried.get(item.number, self._successes) < self._successes
-        self._tried[item.number] = self._successes
         if error.kind in AGENCY:
             await self._watchman.alarm("agency", error.sentence)
-            await self._pause(item, error)
-        elif error.kind in LINE and not others_passed:
-            await self._pause(item, error)
+            await self._keep_place(item, error)
+        elif error.kind in HUB:
+            await self._keep_place(item, error)
+        elif error.kind is errors.UNREACHABLE and item.number not in self._suspects:
+            self._suspects.add(item.number)  # the line, or this message: the next time tells
+            self._line_down = True
+            await self._keep_place(item, error)
         elif error.kind.temporary:
             await self._postpone(item, error)
         else:
             await self._store.run(self._store.outbox.refused, item.number, error, self._clock())
             _log.warning("refused-by-hub", number=item.number, code=error.kind.code, element=error.element)
 
-    async def _pause(self, item: Outgoing, error: ExchangeError) -> None:
+    async def _keep_place(self, item: Outgoing, error: ExchangeError) -> None:
         """Nobody gets through now. The order of the queue stays: what is urgent then goes first."""
+        self._pause(error)
+        await self._store.run(self._store.outbox.postpone, item.number, error, until=self._clock())
+
+    def _pause(self, error: ExchangeError) -> None:
         self._failures += 1
         delay = self._backoff.delay(self._failures, self._random)
         self._pause_until = asyncio.get_running_loop().time() + delay
-        await self._store.run(self._store.outbox.postpone, item.number, error, until=self._clock())
         _log.info("hub-away", code=error.kind.code, wait=delay)
 
     async def _postpone(self, item: Outgoing, error: ExchangeError) -> None:

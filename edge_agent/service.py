@@ -227,13 +227,13 @@ class EdgeAgent:
 
     def _make_local(self) -> LocalService:
         directory = Directory(self.places.database.with_name("organizations.json"), self.link, self._clock)
-        exchange = EdgeExchange(
+        self.exchange = EdgeExchange(
             store=self.store, payloads=self.payloads, intake=self.intake, directory=directory, clock=self._clock
         )
         authentication = LocalAuthentication(self.places.token_hash, self.config.agency.code)
         return LocalService(
             self.config,
-            exchange=exchange,
+            exchange=self.exchange,
             authentication=authentication,
             health=self.health,
             control=Control(self.places, self.release),

@@ -6,10 +6,8 @@ from typing import Final
 
 from protocol import errors
 
-LINE: Final = frozenset(
-    {errors.UNREACHABLE, errors.BUSY, errors.STOPPING, errors.DISK_FULL, errors.CLOCK, errors.TRUST_STALE}
-)
-"""Failures that say nothing about the message."""
+HUB: Final = frozenset({errors.BUSY, errors.STOPPING, errors.DISK_FULL, errors.CLOCK, errors.TRUST_STALE})
+"""The hub's own words about itself, which say nothing about the message."""
 AGENCY: Final = frozenset(
     {
         errors.UNAUTHENTICATED,

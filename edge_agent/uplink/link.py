@@ -10,8 +10,8 @@ import asyncio
 import email.utils
 import secrets
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, timedelta
 from http import HTTPStatus
 from typing import Final, Self
@@ -87,10 +87,10 @@ class HubLink:
         multipart = MultipartWriter(secrets.token_hex(20), f"{_VERSION.content_type}; charset=utf-8")
         pieces = [multipart.root(body), *(multipart.part_header(one.content_id, one.content_type) for one in inline)]
         length = sum(map(len, pieces)) + len(multipart.closing()) + sum(one.size for one in inline)
-        stream = _stream(multipart, pieces, inline, payloads)
-        data = b"".join([piece async for piece in stream]) if length <= WHOLE_IN_MEMORY else stream
         headers = {"Content-Type": multipart.content_type, "Content-Length": str(length)}
-        return native.read_accepted(await self._call(data, headers))
+        async with aclosing(_stream(multipart, pieces, inline, payloads)) as stream:
+            data = b"".join([piece async for piece in stream]) if length <= WHOLE_IN_MEMORY else stream
+            return native.read_accepted(await self._call(data, headers))
 
     async def report(self, envelope: bytes) -> Accepted:
         """Hand over a sealed status."""
@@ -158,8 +158,10 @@ class HubLink:
             "Upload-Offset": str(offset),
             "Upload-Length": str(attachment.size),
         }
-        data = payloads.chunks(attachment.sha256, offset)
-        async with self._request("PATCH", path, data, headers) as response:
+        async with (
+            aclosing(payloads.chunks(attachment.sha256, offset)) as data,
+            self._request("PATCH", path, data, headers) as response,
+        ):
             if response.status in (HTTPStatus.NO_CONTENT, HTTPStatus.CONFLICT):
                 return _header_number(response)
             raise _upload_refusal(response)
@@ -241,12 +243,13 @@ async def _whole(response: aiohttp.ClientResponse) -> bytes:
 
 async def _stream(
     multipart: MultipartWriter, pieces: Sequence[bytes], inline: Sequence[StoredAttachment], payloads: Payloads
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     yield pieces[0]
     for header, attachment in zip(pieces[1:], inline, strict=True):
         yield header
-        async for chunk in payloads.chunks(attachment.sha256):
-            yield chunk
+        async with aclosing(payloads.chunks(attachment.sha256)) as chunks:
+            async for chunk in chunks:
+                yield chunk
     yield multipart.closing()
 
 
