@@ -146,8 +146,8 @@ def _check_text(opened: OpenedSeal) -> None:
     if text.is_normal(signed):
         return
     for element in opened.root.iter():
-        if isinstance(element.tag, str) and not text.is_normal(element.text or ""):
-            raise ExchangeError(errors.NOT_NFC, element=element.tag.rpartition("}")[2])
+        if not text.is_normal(element.text or ""):
+            raise ExchangeError(errors.NOT_NFC, element=str(element.tag).rpartition("}")[2])
     raise ExchangeError(errors.NOT_NFC, element="edXMLEnvelope")
 
 

@@ -98,14 +98,15 @@ class Writer:
         """
         if self._stopping:
             raise ExchangeError(errors.STOPPING)
-        item = _Item(work, asyncio.get_running_loop().create_future())
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        item = _Item(work, future)
         queue = self._queues.get(work.agency)
         if queue is None:
             queue = self._queues[work.agency] = deque()
         queue.append(item)
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._run(), name="ledger writer")
-        return await item.future
+        return await future
 
     async def close(self) -> None:
         """Commit what waits, then stop; may be called twice."""

@@ -1,4 +1,4 @@
-"""The hub calls an agency's own package B service: delivery, back-off, dead-letter, release; one silent agency alone."""
+"""The hub calls an agency's own package B service: delivery, back-off, dead-letter, release; outcome per recipient."""
 
 from __future__ import annotations
 

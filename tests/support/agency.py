@@ -88,18 +88,19 @@ class AgencyClient:
         """Enrol with a one-time code, as an edge agent does."""
         folder.mkdir(parents=True, exist_ok=True)
         connector = aiohttp.TCPConnector(ssl=tls.first_contact_context())
-        async with aiohttp.ClientSession(connector=connector) as session:
-            async with session.get(f"{url}/enrol/trust") as response:
-                bundle = TrustBundle.from_json(await response.read())
+        async with aiohttp.ClientSession(connector=connector) as session, session.get(f"{url}/enrol/trust") as response:
+            bundle = TrustBundle.from_json(await response.read())
         _, prefix = enrolment.parse_code(code_text)
         assert any(enrolment.root_matches(root, prefix) for root in bundle.roots)
         key, request = enrolment.make_request("agency")
         body = msgspec.json.encode({"code": code_text, "csr": base64.b64encode(request).decode()})
         context = tls.client_context(bundle.roots)
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session:
-            async with session.post(f"{url}/enrol/join", data=body) as response:
-                answer = await response.json()
-                assert response.status == 200, answer
+        async with (
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context)) as session,
+            session.post(f"{url}/enrol/join", data=body) as response,
+        ):
+            answer = await response.json()
+            assert response.status == 200, answer
         (folder / "agency.key").touch(0o600)
         (folder / "agency.key").write_bytes(key)
         (folder / "agency.pem").write_text("".join(answer["certificate"]))

@@ -1,10 +1,12 @@
-"""The ledger: one batch or nothing, refusals that harm nobody, the same evidence after a restart, append-only events."""
+"""The ledger: one batch or nothing, refusals that harm nobody, evidence that outlives a restart, append-only events."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -132,7 +134,7 @@ async def test_receipts_from_stored_nodes_equal_those_from_the_batch_and_history
     again = Ledger(tmp_path, KEY, Clock())
     assert {leaf: again.receipt(leaf).to_text() for leaf in leaves} == made
     points = [read_checkpoint(note, [KEY.vkey]) for note in notes]
-    for old, new in zip(points, points[1:], strict=False):
+    for old, new in pairwise(points):
         verify_consistency(old.size, old.root, new.size, new.root, again.consistency(old.size, new.size))
     assert again.log.note == notes[-1]
     await again.close()
@@ -170,18 +172,16 @@ async def test_two_hubs_cannot_open_one_ledger(tmp_path: Path) -> None:
 
 
 async def test_a_closed_ledger_leaves_no_descriptor_and_no_thread(tmp_path: Path) -> None:
-    import os
-    import threading
-
     await (await opened(tmp_path / "warm")).close()
-    before = len(os.listdir("/proc/self/fd")), threading.active_count()
+    before = len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
     ledger = await opened(tmp_path / "measured")
     recorded = await ledger.do(accept(1))
     message = ledger.find_message(recorded.number)
-    assert message is not None and message.envelope is not None
+    assert message is not None
+    assert message.envelope is not None
     assert await ledger.payloads.read(message.envelope) == b"<sealed 1/>"
     await ledger.close()
-    assert (len(os.listdir("/proc/self/fd")), threading.active_count()) == before
+    assert (len(list(Path("/proc/self/fd").iterdir())), threading.active_count()) == before
 
 
 def test_a_migrated_database_equals_a_fresh_one(tmp_path: Path) -> None:
