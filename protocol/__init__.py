@@ -1,1 +1,1 @@
-"""What travels between agencies, without I/O: edXML packages, SOAP, MIME, seal, receipts, lifecycle, Vietnamese text."""
+"""What travels between agencies, without I/O: edXML packages, SOAP, MIME, seal, receipts, lifecycle, legacy text."""

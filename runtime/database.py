@@ -1,8 +1,8 @@
 """Opens SQLite files the one way that is safe here, and brings their schema up to date.
 
 WAL, `synchronous=FULL` (an acknowledged commit survives a power cut), foreign keys on, one writer per file. SQLite
-before 3.51.3 (3.50.7, 3.44.6 on their branches) can corrupt a WAL database when two connections checkpoint at once; such
-a library is refused at start. pysqlite3 carries a good one, and it is the only SQLite library in the process.
+before 3.51.3 (3.50.7, 3.44.6 on their branches) can corrupt a WAL database when two connections checkpoint at once;
+such a library is refused at start. pysqlite3 carries a good one, and it is the only SQLite library in the process.
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ def connect(path: Path, *, read_only: bool = False) -> Connection:
     return connection
 
 
-def open_database(path: Path, migrations: Sequence[Migration] = (), *, read_only: bool = False) -> sqlite_utils.Database:
+def open_database(
+    path: Path, migrations: Sequence[Migration] = (), *, read_only: bool = False
+) -> sqlite_utils.Database:
     """Open (or create) a database file and apply the migrations that it has not seen, each in one transaction.
 
     Raises:
