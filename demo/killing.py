@@ -67,8 +67,10 @@ def kill_in_a_stream(stream: Stream) -> str:
         blows = Blows(stream, moved)
         end = time.monotonic() + PATIENCE
         while not moved.all_there or blows.left:
-            _one_more(stream, total)
+            _one_more(stream, total if blows.struck else 2 * total // 3)
             moved.look(acknowledged=len(stream.acknowledged))
+            if len(stream.acknowledged) == 1:  # after step 6 both agents may still wait before they try the hub again
+                province.wait(lambda: moved.arrived, "văn bản đầu dòng tại B")
             blows.look()
             if time.monotonic() > end:
                 raise NotVerified(
@@ -80,10 +82,10 @@ def kill_in_a_stream(stream: Stream) -> str:
     return f"trục chết hai lần và sống lại; {stream.while_dead} văn bản A gửi trong lúc trục chết cũng đã đến B"
 
 
-def _one_more(stream: Stream, total: int) -> None:
-    """A's system sends without a pause, whether the hub lives or not; when it has sent all, time passes."""
+def _one_more(stream: Stream, limit: int) -> None:
+    """A's system sends without a pause, whether the hub lives or not; the last third waits for the first blow."""
     place = len(stream.acknowledged)
-    if place == total:
+    if place >= limit:
         time.sleep(LOOK)
         return
     stream.send(place)
@@ -91,40 +93,45 @@ def _one_more(stream: Stream, total: int) -> None:
 
 
 class Blows:
-    """SIGKILL once a third of the receipts are in, and again after two thirds, while the backlog pours in."""
+    """SIGKILL when a third of the receipts are in, and again after two thirds; each time while B is receiving."""
 
     def __init__(self, stream: Stream, moved: Moved) -> None:
         self._stream = stream
         self._moved = moved
         self._total = stream.story.province.settings.documents
-        self._at = [self._total // 3, 2 * self._total // 3]
+        self._at = [(self._total // 3, 2), (2 * self._total // 3, self._total // 2)]
         self._again_at = 0.0
+        self._dead = False
+        self.struck = False
 
     @property
     def left(self) -> bool:
         """Whether a blow, or the start after it, is still to come."""
-        return bool(self._at) or not self._stream.story.province.hub.running
+        return bool(self._at) or self._dead
 
     def look(self) -> None:
         """Strike, or start again, when it is time."""
-        hub = self._stream.story.province.hub
-        if not hub.running:
+        province = self._stream.story.province
+        province.check_alive(province.a.server, province.b.server, *([] if self._dead else [province.hub]))
+        if self._dead:
             if time.monotonic() >= self._again_at:
-                hub.start()
-        elif self._at and self._moved.receipts >= self._at[0]:
-            self._strike()
+                province.hub.start()
+                self._dead = False
+        elif self._at:
+            receipts, arrived = self._at[0]
+            if self._moved.receipts >= receipts and self._moved.arrived >= arrived:
+                self._strike()
 
     def _strike(self) -> None:
         province, screen = self._stream.story.province, self._stream.story.screen
         pid = province.hub.pid
         province.hub.kill()
         self._at.pop(0)
+        self._dead = self.struck = True
         self._again_at = time.monotonic() + DEAD
         province.hops.look()
-        under_way = len(self._stream.acknowledged) - self._moved.receipts
-        screen.event(
-            f"kill -9 {pid}: trục chết khi đã có {self._moved.receipts} biên nhận, {under_way} văn bản còn ở edge A"
-        )
+        taken, receipts, arrived = len(self._stream.acknowledged), self._moved.receipts, self._moved.arrived
+        screen.event(f"kill -9 {pid}: trục chết; edge A đã nhận {taken}, biên nhận {receipts}, B mới có {arrived}")
 
 
 class Moved:

@@ -110,12 +110,16 @@ class Province:
             if found:
                 self.hops.look()
                 return found
-            for server in self.programs.servers:
-                if not server.running:
-                    raise NotVerified(f"{server.log.stem} đã tự dừng trong lúc chờ: {what}")
+            self.check_alive(*self.programs.servers)
             if time.monotonic() > end:
                 raise NotVerified(f"chờ {patience:.0f} s không thấy: {what}")
             time.sleep(LOOK)
+
+    def check_alive(self, *servers: Server) -> None:
+        """Raises `NotVerified` when one of them ended without being told to."""
+        for server in servers:
+            if not server.running:
+                raise NotVerified(f"{server.log.stem} đã tự dừng")
 
     def arrival(self, agency: Agency, document_id: str) -> Arrival:
         """Wait for a document in an agency's folder."""

@@ -52,7 +52,7 @@ class Screen:
 
     def command(self, text: str) -> None:
         """A command that is run, as a person would type it in the demo's folder."""
-        first, *others = fold(text, WIDTH - len(INDENT) - 4)
+        first, *others = fold(text, WIDTH - len(INDENT) - 6)
         self.console.print(Text.assemble(INDENT, ("$ ", "bold"), first), soft_wrap=True)
         for line in others:
             self.console.print(Text(f"{INDENT}    {line}"), soft_wrap=True)
@@ -125,14 +125,13 @@ class Screen:
 
 
 def fold(command: str, width: int) -> list[str]:
-    """A long command as lines that a shell reads as one; an option stays with its value."""
+    """A long command as lines that a shell reads as one; an option stays with its value, a path in one piece."""
     first, *others = command.split(" --")
-    lines = [first]
+    lines = [first] if len(first) <= width else first.rsplit(" ", 1)
     for option in others:
         longer = f"{lines[-1]} --{option}"
-        if len(longer) > width:
-            lines[-1] += " \\"
-            lines.append(f"--{option}")
-        else:
+        if len(longer) <= width:
             lines[-1] = longer
-    return lines
+        else:
+            lines.append(f"--{option}")
+    return [f"{line} \\" for line in lines[:-1]] + lines[-1:]
