@@ -119,22 +119,6 @@ async def test_operators_see_queues_and_readiness_but_no_content(hub: RunningHub
     assert "hoàng yến" not in text
 
 
-async def test_one_agencys_flood_does_not_starve_another_ac_12_1_2(hub: RunningHub, three) -> None:
-    """Works are taken in turn: the second agency's one document is in a batch long before the flood is over."""
-    flooder, _, other = three
-    numbers: list[str] = []
-
-    async def send(client: AgencyClient, to: str, number: int) -> None:
-        await client.send(client.sealed(client.document([to], str(number))))
-        numbers.append(client.code)
-
-    flood = [asyncio.create_task(send(flooder, "H21.23", n)) for n in range(60)]
-    await asyncio.sleep(0)
-    await send(other, "H21.16", 1)
-    await asyncio.gather(*flood)
-    assert numbers.index("H21.24") < len(numbers) - 1
-
-
 async def test_tls_1_2_is_refused(hub: RunningHub, three) -> None:
     import ssl
 

@@ -110,6 +110,15 @@ async def test_a_broken_work_takes_nothing_and_nobody_with_it(tmp_path: Path, ba
     await ledger.close()
 
 
+async def test_ac_12_1_2_one_agencys_flood_does_not_starve_another(tmp_path: Path) -> None:
+    ledger = await opened(tmp_path)
+    flood = [asyncio.create_task(ledger.do(accept(number))) for number in range(1, 301)]
+    other = msgspec.structs.replace(accept(999), agency="H21.23", identity=b"other agency...!", recipients=("H21.16",))
+    recorded, *_ = await asyncio.gather(ledger.do(other), *flood)
+    assert recorded.number == 2
+    await ledger.close()
+
+
 async def test_conflict_is_refused_inside_a_batch_too(tmp_path: Path) -> None:
     ledger = await opened(tmp_path)
     results = await asyncio.gather(
