@@ -174,6 +174,18 @@ def release(number: int, folder: Path, route: str) -> None:
 
 
 @cli.command()
+@click.argument("kind")
+@_DIR
+def clear(kind: str, folder: Path) -> None:
+    """Tắt cảnh báo KIND sau khi đã xử lý (tên cảnh báo đứng trong lienthong-edge status)."""
+    from edge_agent import control
+
+    places, _ = _load(folder)
+    control.ask_clear(places, kind)
+    click.echo(f"Đã tắt cảnh báo {kind}; việc này được ghi vào sổ sự kiện.")
+
+
+@cli.command()
 @click.argument("document_ids", metavar="[DOCUMENT_ID]...", nargs=-1)
 @_DIR
 @click.option(

@@ -1,4 +1,4 @@
-"""What commands ask of the running agent, which alone writes its database: one local address, one secret file."""
+"""What commands ask of the running agent, which alone writes its database: a local address and a secret file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from protocol import errors
 from protocol.errors import ExchangeError
 from runtime import durable
 
-PATH: Final = "/control/release"
+RELEASE: Final = "/control/release"
+CLEAR: Final = "/control/clear"
 SECRET_OCTETS: Final = 32
 TIMEOUT: Final = 15.0
 
@@ -29,6 +30,12 @@ class Release(msgspec.Struct, frozen=True):
 
     number: int
     route: Route = "soap"
+
+
+class Clear(msgspec.Struct, frozen=True):
+    """A person has seen to this alarm."""
+
+    kind: str
 
 
 class Access(msgspec.Struct, frozen=True):
@@ -41,14 +48,22 @@ class Access(msgspec.Struct, frozen=True):
 class Control:
     """The agent's side."""
 
-    def __init__(self, places: Places, release: Callable[[int, Route], Awaitable[bool]]) -> None:
+    def __init__(
+        self,
+        places: Places,
+        release: Callable[[int, Route], Awaitable[bool]],
+        clear: Callable[[str], Awaitable[bool]],
+    ) -> None:
+        """`release` and `clear` answer whether there was something to do."""
         self._file = places.control
         self._release = release
+        self._clear = clear
         self._secret = secrets.token_hex(SECRET_OCTETS)
 
     def mount(self, app: web.Application) -> None:
-        """Add the route."""
-        app.router.add_post(PATH, self._handle)
+        """Add the routes."""
+        app.router.add_post(RELEASE, self._handle)
+        app.router.add_post(CLEAR, self._handle)
 
     def announce(self, host: str, port: int) -> None:
         """Tell commands of this machine where to ask; only the owner of the files can read it."""
@@ -60,20 +75,34 @@ class Control:
         if not hmac.compare_digest(given.encode(), self._secret.encode()):
             return web.Response(status=HTTPStatus.FORBIDDEN)
         try:
-            asked = msgspec.json.decode(await request.read(), type=Release)
+            done = await self._do(request.path, await request.read())
         except msgspec.MsgspecError:
             return web.Response(status=HTTPStatus.BAD_REQUEST)
-        released = await self._release(asked.number, asked.route)
-        return web.Response(status=HTTPStatus.NO_CONTENT if released else HTTPStatus.NOT_FOUND)
+        return web.Response(status=HTTPStatus.NO_CONTENT if done else HTTPStatus.NOT_FOUND)
+
+    async def _do(self, path: str, body: bytes) -> bool:
+        if path == RELEASE:
+            release = msgspec.json.decode(body, type=Release)
+            return await self._release(release.number, release.route)
+        return await self._clear(msgspec.json.decode(body, type=Clear).kind)
 
 
 def ask_release(places: Places, number: int, route: Route) -> None:
-    """The command's side. Raises `document.not-found`, or `server.unreachable` when no agent runs here."""
+    """Hand over again. Raises `document.not-found`, or `server.unreachable` when no agent runs here."""
+    _ask(places, RELEASE, Release(number, route))
+
+
+def ask_clear(places: Places, kind: str) -> None:
+    """End an alarm. Raises `document.not-found` when it is not up, or `server.unreachable`."""
+    _ask(places, CLEAR, Clear(kind))
+
+
+def _ask(places: Places, path: str, question: msgspec.Struct) -> None:
     try:
         access = msgspec.json.decode(places.control.read_bytes(), type=Access)
         request = urllib.request.Request(  # noqa: S310 -- the address is our own file's, on this machine
-            access.address + PATH,
-            data=msgspec.json.encode(Release(number, route)),
+            access.address + path,
+            data=msgspec.json.encode(question),
             headers={"Authorization": f"Bearer {access.secret}"},
         )
         with urllib.request.urlopen(request, timeout=TIMEOUT):  # noqa: S310 -- as above

@@ -89,7 +89,7 @@ def status(places: Places, config: EdgeConfig, *, limit: int) -> Status:
             agency=config.agency.code,
             hub=config.hub.url,
             outbox=store.outbox.counts(),
-            handover=store.handovers.counts(),
+            handover=_handover(store),
             contacts=store.watch.contacts(),
             checkpoint_size=checkpoint.size if checkpoint else 0,
             checkpoint_root=checkpoint.root if checkpoint else "",
@@ -101,6 +101,12 @@ def status(places: Places, config: EdgeConfig, *, limit: int) -> Status:
         )
     finally:
         store.close()
+
+
+def _handover(store: Store) -> list[RouteCount]:
+    """The routes in use: nobody waits for a local system that has never called."""
+    called = any(contact.name == "local" for contact in store.watch.contacts())
+    return [count for count in store.handovers.counts() if called or count.route != "pull"]
 
 
 def inbox(places: Places, *, limit: int) -> list[InboxLine]:
@@ -124,7 +130,7 @@ def status_lines(found: Status, now: datetime) -> list[str]:
             f"Đến – {ROUTES[one.route]}, {STATES[one.state]}: {one.count}{_oldest(one.state, one.oldest, now)}"
         )
     lines.append(f"Sổ bằng chứng của trục: {found.checkpoint_size} sự kiện, nhất quán")
-    lines += [f"CẢNH BÁO từ {_local(one.raised_at)}: {one.text}" for one in found.alarms]
+    lines += [f"CẢNH BÁO {one.kind} từ {_local(one.raised_at)}: {one.text}" for one in found.alarms]
     lines += [f"Đang giữ lại trên trục số {one.hub_number}: {kind_of(one.error_code).sentence}" for one in found.held]
     lines += [f"Văn bản đến số {one.inbox} chưa giao được: {one.error_text}" for one in found.refusals]
     lines += [_sent_line(one) for one in found.sent]

@@ -19,7 +19,7 @@ from edge_agent.configuration import EdgeConfig
 from edge_agent.control import Control
 from edge_agent.directory import Directory
 from edge_agent.exchange import EdgeExchange
-from edge_agent.handing import Handing
+from edge_agent.handing import Handing, HandOver
 from edge_agent.health import Health
 from edge_agent.intake import Intake
 from edge_agent.payloads import Payloads
@@ -27,7 +27,7 @@ from edge_agent.places import Places
 from edge_agent.polling import Poller
 from edge_agent.preparation import Preparation
 from edge_agent.receiving import Receiver
-from edge_agent.records import Route
+from edge_agent.records import Handover, Route
 from edge_agent.sending import Sender
 from edge_agent.store import Store
 from edge_agent.tokens import LocalAuthentication
@@ -78,6 +78,7 @@ class EdgeAgent:
             clock=clock,
         )
         self.watchman = Watchman(self.store, self.link, self.beliefs, clock)
+        self._soap: HandOver | None = None
         self._line = Backoff(first=config.hub.retry_first, longest=config.hub.retry_longest)
         self.sender = self._make_sender()
         self.intake = self._make_intake()
@@ -196,18 +197,21 @@ class EdgeAgent:
             folder = IncomingFolder(places=self.places, store=self.store, payloads=self.payloads, clock=self._clock)
             handings["folder"] = self._handing("folder", folder.hand_over, LOCAL)
         if self.config.soap.address:
-            # imported here: zeep costs 25 MB, which an agency without such a service need not pay
-            from edge_agent.bridge.soap_client import SoapBridge  # noqa: PLC0415
-
-            settings = self.config.soap
-            bridge = SoapBridge(
-                settings, self.config.agency.code, store=self.store, payloads=self.payloads, clock=self._clock
-            )
-            backoff = Backoff(first=settings.retry_first, longest=settings.retry_longest)
-            handings["soap"] = self._handing("soap", bridge.hand_over, backoff)
+            backoff = Backoff(first=self.config.soap.retry_first, longest=self.config.soap.retry_longest)
+            handings["soap"] = self._handing("soap", self._call_local_system, backoff)
         return handings
 
-    def _handing(self, route: Route, hand_over: Callable[..., Awaitable[None]], backoff: Backoff) -> Handing:
+    async def _call_local_system(self, handover: Handover) -> None:
+        """By the SOAP bridge, which is loaded when the first message is due: zeep costs 25 MB."""
+        if self._soap is None:
+            from edge_agent.bridge.soap_client import SoapBridge  # noqa: PLC0415 -- see above
+
+            self._soap = SoapBridge(
+                self.config.soap, self.config.agency.code, store=self.store, payloads=self.payloads, clock=self._clock
+            ).hand_over
+        await self._soap(handover)
+
+    def _handing(self, route: Route, hand_over: HandOver, backoff: Backoff) -> Handing:
         return Handing(
             route, hand_over, store=self.store, watchman=self.watchman, backoff=backoff, clock=self._clock,
             random=self._random,
@@ -236,6 +240,7 @@ class EdgeAgent:
             exchange=self.exchange,
             authentication=authentication,
             health=self.health,
-            control=Control(self.places, self.release),
+            control=Control(self.places, self.release, self.watchman.clear),
+            watchman=self.watchman,
             clock=self._clock,
         )

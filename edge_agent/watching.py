@@ -7,7 +7,7 @@ one history to this agency and another elsewhere, or rewrites its own, raises an
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from edge_agent.clock import Clock, from_text, to_text
@@ -45,7 +45,7 @@ class Watchman:
         self._beliefs = beliefs
         self._clock = clock
         self._started = clock()
-        self._written: dict[str, object] = {}
+        self._written: dict[str, datetime] = {}
         self._last_reached = self._started
         self._open = {alarm.kind for alarm in store.watch.alarms()}
         self._seen_text = ""
@@ -57,19 +57,25 @@ class Watchman:
             if await self._store.run(self._store.watch.alarm, kind, text, self._clock()):
                 _log.error("alarm", kind=kind)
 
-    async def clear(self, kind: str) -> None:
-        """What raised it is over."""
-        if kind in self._open:
-            self._open.discard(kind)
-            await self._store.run(self._store.watch.clear, kind, self._clock())
+    async def clear(self, kind: str) -> bool:
+        """What raised it is over, or a person has seen to it; False when it was not up."""
+        if kind not in self._open:
+            return False
+        self._open.discard(kind)
+        return await self._store.run(self._store.watch.clear, kind, self._clock())
+
+    async def noted(self, name: str) -> None:
+        """Something happened (`local`: the local system called)."""
+        now = self._clock()
+        written = self._written.get(name)
+        if written is None or abs(now - written) > CONTACT_EVERY:
+            self._written[name] = now
+            await self._store.run(self._store.watch.contact, name, "", now)
 
     async def reached(self, name: str) -> None:
         """The hub answered to `name` (poll, send, receive)."""
-        now = self._last_reached = self._clock()
-        written = self._written.get(name)
-        if not isinstance(written, type(now)) or now - written > CONTACT_EVERY:
-            self._written[name] = now
-            await self._store.run(self._store.watch.contact, name, "", now)
+        self._last_reached = self._clock()
+        await self.noted(name)
         await self.clear("hub")
         await self._check_clock()
 

@@ -12,6 +12,7 @@ from edge_agent.control import Control
 from edge_agent.exchange import EdgeExchange
 from edge_agent.health import Health
 from edge_agent.tokens import LocalAuthentication
+from edge_agent.watching import Watchman
 from protocol import errors
 from protocol.errors import ExchangeError
 from protocol.exchange import Caller
@@ -37,11 +38,13 @@ class LocalService:
         authentication: LocalAuthentication,
         health: Health,
         control: Control,
+        watchman: Watchman,
         clock: Clock,
     ) -> None:
         self._config = config
         self._authentication = authentication
         self._health = health
+        self._watchman = watchman
         app = web.Application()
         package = PackageB(
             exchange, self._authenticate, clock=clock, limits=limits_of(config), audit=self._audit,
@@ -70,7 +73,9 @@ class LocalService:
     async def _authenticate(self, _request: web.Request, organ_id: str, token: str) -> Caller:
         if self._health.stopping:
             raise ExchangeError(errors.STOPPING)
-        return self._authentication.check(organ_id, token)
+        caller = self._authentication.check(organ_id, token)
+        await self._watchman.noted("local")
+        return caller
 
     async def _audit(self, _request: web.Request, error: ExchangeError) -> None:
         self._health.refused(error.kind.code)

@@ -109,14 +109,23 @@ class OutgoingFolder:
 
     async def scan(self, stop: Callable[[], bool] = lambda: False) -> None:
         """Look once; take what stands still, move what is settled."""
-        items = await asyncio.to_thread(lambda: list(find_items(self._places.outgoing)))
+        items = await asyncio.to_thread(self._find)
         self._progress = {item.main: self._progress[item.main] for item in items if item.main in self._progress}
+        taken = [one.outbox for one in self._progress.values() if one.outbox is not None]
+        settled = await self._store.run(self._store.outbox.settled, taken) if taken else set()
         for item in items:
             if stop():
                 return
-            await self._look(item)
+            await self._look(item, settled)
 
-    async def _look(self, item: Item) -> None:
+    def _find(self) -> list[Item]:
+        """What lies here; a reason whose file is gone goes too."""
+        for reason in self._places.outgoing.glob(f"[!.]*{REASON}"):
+            if not reason.with_name(reason.name.removesuffix(REASON)).exists():
+                reason.unlink(missing_ok=True)
+        return list(find_items(self._places.outgoing))
+
+    async def _look(self, item: Item, settled: set[int]) -> None:
         signature = item.signature()
         if signature is None:
             return
@@ -129,7 +138,7 @@ class OutgoingFolder:
             return
         if progress.outbox is None:
             await self._take(item, progress)
-        if progress.outbox is not None:
+        elif progress.outbox in settled:
             await self._settle(item, progress)
 
     async def _take(self, item: Item, progress: Progress) -> None:

@@ -32,6 +32,8 @@ SELECT {_COLUMNS} FROM outbox
 WHERE state = 'CHO_GUI' AND (next_attempt_at <= ? OR next_attempt_at > ?) ORDER BY priority DESC, number LIMIT ?"""  # noqa: S608 -- column list is a literal
 _NEXT: Final = "SELECT min(next_attempt_at) FROM outbox WHERE state = 'CHO_GUI'"
 _ONE: Final = f"SELECT {_COLUMNS} FROM outbox WHERE number = ?"  # noqa: S608 -- column list is a literal
+_SETTLED: Final = """
+SELECT number FROM outbox WHERE state <> 'CHO_GUI' AND number IN (SELECT value FROM json_each(?))"""
 _LIST: Final = f"SELECT {_COLUMNS} FROM outbox ORDER BY number DESC LIMIT ?"  # noqa: S608 -- column list is a literal
 _ENVELOPE: Final = "SELECT envelope FROM outbox WHERE number = ?"
 _RECEIPT: Final = "SELECT receipt FROM outbox WHERE number = ?"
@@ -124,6 +126,11 @@ class Outbox:
     def one(self, number: int) -> Outgoing | None:
         """One row."""
         return next(iter(self._store.rows(_ONE, (number,), Outgoing)), None)
+
+    def settled(self, numbers: Sequence[int]) -> set[int]:
+        """Which of these are on their way no more (one question for a whole folder)."""
+        asked = msgspec.json.encode(list(numbers)).decode()
+        return {int(str(value)) for value in self._store.values(_SETTLED, (asked,))}
 
     def of_document(self, document_key: str) -> list[Outgoing]:
         """Every row about one DocumentId, newest first."""

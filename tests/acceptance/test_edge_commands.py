@@ -257,7 +257,7 @@ def test_the_token_is_shown_once_and_kept_nowhere(stage: Stage):
             assert token.encode() not in path.read_bytes()
 
 
-COMMANDS = ("join", "serve", "send", "inbox", "status", "doctor", "token", "release", "receipt", "config")
+COMMANDS = ("join", "serve", "send", "inbox", "status", "doctor", "token", "release", "clear", "receipt", "config")
 
 
 def test_help_of_every_command_is_there_and_loads_nothing_heavy():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,8 +13,10 @@ import pytest
 from edge_stage import PDF, A, B, Edge, eventually, now, octets, province
 from lxml import etree
 
+from edge_agent import control
 from edge_agent.uplink import Fetched
 from protocol.checkpoint import LogKey, sign_checkpoint
+from protocol.errors import ExchangeError
 from protocol.exchange import Accepted, Caller
 from protocol.seal import canonical
 
@@ -160,6 +163,10 @@ async def test_two_histories_of_one_size_raise_an_alarm_that_stays():
         del a.agent.link.checkpoint
         await a.agent.watchman.round()
         assert [alarm.kind for alarm in a.agent.store.watch.alarms()] == ["log-forked"]
+        await asyncio.to_thread(control.ask_clear, a.places, "log-forked")
+        assert a.agent.store.watch.alarms() == []
+        with pytest.raises(ExchangeError):
+            await asyncio.to_thread(control.ask_clear, a.places, "log-forked")
 
 
 async def test_a_history_that_was_rewritten_has_no_proof():

@@ -55,6 +55,8 @@ async def test_ac_4_2a_1_and_3_a_marked_file_in_the_folder_stays_untouched_and_u
         assert "secrecy.refused" in reason.read_text("utf-8")
         assert traces(edge.places.root, but=(main, fields)) == []
         assert not list(edge.places.failed.iterdir())
+        main.unlink()
+        await eventually(lambda: not reason.exists(), "the reason goes with its file")
         (row,) = edge.agent.store.outbox.latest(9)
         assert "777" in row.document_id
     captured = capfd.readouterr()
