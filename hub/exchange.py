@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
+from base64 import b64decode
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Final
 
@@ -28,16 +28,19 @@ from protocol.exchange import (
     Caller,
     Confirmation,
     Delivery,
+    SealedSubmission,
     Submission,
     Summary,
     Trace,
     Upload,
 )
 from protocol.model import Message, Organization, ResponseFor, StatusMessage
+from protocol.namespaces import XMLDSIG
 from protocol.sameness import settled
 from protocol.seal import open_seal, seal
 from protocol.signing import Signer
 from protocol.xml_reading import parse
+from runtime import logs
 
 MAXIMUM_WAIT: Final = 60.0
 """Seconds that a long poll is held."""
@@ -46,6 +49,11 @@ IN_FLIGHT: Final = 128
 """Messages of one agency that may be on their way in at once; more are told to come back (a full queue refuses at the
 door).
 """
+_DIGEST_VALUE: Final = f"{{{XMLDSIG}}}DigestValue"
+IN_FLIGHT_TOGETHER: Final = 1024
+"""The same for all agencies together; with what one message may hold, this bounds the hub's memory."""
+
+_log = logs.get(__name__)
 
 
 class HubAttachment:
@@ -86,21 +94,29 @@ class HubExchange:
 
     async def send(self, caller: Caller, submission: Submission, uploads: AsyncIterator[Upload]) -> Accepted:
         """Take a document into custody (see the port)."""
-        checked = self._intake.check_document(caller, submission)
+        try:
+            checked = self._intake.check_document(caller, submission)
+        except ExchangeError as refusal:
+            if refusal.kind is errors.SECRET_MARK:
+                self._forget_uploads(caller, submission)
+            raise
         earlier = self._earlier(caller, checked)
         if earlier is not None:
             return self._accepted(earlier)
         with self._place_at_the_door(caller.agency):
             received = Received(self.ledger.payloads, caller.agency)
-            try:
+            with self._all_or_nothing(received):
                 await received.take(checked.document.references, uploads)
                 recorded = await self.ledger.do(await self._work(caller, checked, received))
-                received.forget_uploads()
-            except OSError as error:
-                raise ExchangeError(errors.DISK_FULL, error=str(error.errno)) from error
-            finally:
-                received.discard()
         self.dispatch.wake(recorded.recipients)
+        _log.info(
+            "accepted",
+            number=recorded.number,
+            sender=caller.agency,
+            recipients=recorded.recipients,
+            basis=checked.basis,
+            repeated=recorded.repeated,
+        )
         return self._accepted(recorded)
 
     async def report(self, caller: Caller, submission: Submission) -> Accepted:
@@ -119,6 +135,7 @@ class HubExchange:
         )
         recorded = await self.ledger.do(work)
         self.dispatch.wake(recorded.recipients)
+        _log.info("status", number=recorded.number, sender=caller.agency, status=work.status, about=document)
         return self._accepted(recorded)
 
     # out
@@ -153,6 +170,7 @@ class HubExchange:
         """The caller has these durably; their senders are told."""
         confirmed = await self.ledger.do(Confirm(agency=caller.agency, numbers=tuple(numbers)))
         self.dispatch.wake(confirmed.notified)
+        _log.info("confirmed", recipient=caller.agency, numbers=numbers)
         return [
             Confirmation(number=number, outcome=outcome)
             for number, outcome in zip(numbers, confirmed.outcomes, strict=True)
@@ -207,7 +225,8 @@ class HubExchange:
         large = []
         for content_id, path in received.large.items():
             sha256, size = received.digests[content_id]
-            large.append((sha256, await asyncio.to_thread(self.ledger.payloads.keep_large, path, sha256, size)))
+            received.kept.append(sha256)
+            large.append((sha256, await self.ledger.payloads.keep_large(path, sha256, size)))
         return Accept(
             agency=caller.agency,
             document_id=document.header.document_id,
@@ -277,6 +296,19 @@ class HubExchange:
             receipt=self.ledger.receipt(row.leaf).to_text() if row.kind == "notice" else "",
         )
 
+    def _forget_uploads(self, caller: Caller, submission: Submission) -> None:
+        """What a document with a state-secret mark had sent ahead goes with it (AC-4.2a-3).
+
+        Any digest in the envelope will do: it can only name the agency's own uploads.
+        """
+        if not isinstance(submission, SealedSubmission):
+            return
+        for element in submission.envelope.iter(_DIGEST_VALUE):
+            with suppress(ValueError):
+                sha256 = b64decode(element.text or "")
+                if len(sha256) == hashlib.sha256().digest_size:
+                    self.ledger.payloads.forget_upload(caller.agency, sha256)
+
     def _place_of(self, attachment: StoredAttachment) -> Placement:
         place = self.ledger.find_payload(attachment.sha256)
         if place is None:
@@ -298,8 +330,26 @@ class HubExchange:
         return Trace(number=row.number, document_id=row.document_id, status=status)
 
     @contextmanager
+    def _all_or_nothing(self, received: Received) -> Iterator[None]:
+        """Files of a refused document go. After an unknown failure they stay for the next start, which knows better."""
+        unwanted = False
+        try:
+            yield
+        except OSError as error:
+            unwanted = True
+            raise ExchangeError(errors.DISK_FULL, error=str(error.errno)) from error
+        except ExchangeError as error:
+            unwanted = error.kind is not errors.INTERNAL
+            raise
+        finally:
+            received.discard()
+            for sha256 in received.kept:
+                known = self.ledger.find_payload(sha256) is not None
+                self.ledger.payloads.decide(sha256, unwanted=unwanted and not known)
+
+    @contextmanager
     def _place_at_the_door(self, agency: str) -> Iterator[None]:
-        if self._in_flight[agency] >= IN_FLIGHT:
+        if self._in_flight[agency] >= IN_FLIGHT or self._in_flight.total() >= IN_FLIGHT_TOGETHER:
             raise ExchangeError(errors.BUSY)
         self._in_flight[agency] += 1
         try:

@@ -28,6 +28,8 @@ from protocol.seal import OpenedSeal, open_seal
 from protocol.xml_reading import parse
 
 VIETNAM: Final = timezone(timedelta(hours=7))
+HELD: Final = 1 << 20
+"""Octets of small attachments that one message may keep in memory; further ones go to files whatever their size."""
 SEALED: Final = "KYSO_CQ"
 AUTHENTICATED_SOURCE: Final = "XACTHUC_NGUON_GOC"
 
@@ -168,7 +170,10 @@ class Received:
         self.large: dict[str, Path] = {}
         self.digests: dict[str, tuple[bytes, int]] = {}
         """(SHA-256, octets) by content id."""
+        self.kept: list[bytes] = []
+        """SHA-256 of the large ones that have their place, whether or not the document gets its own."""
         self._open: list[Receiving] = []
+        self._held = 0
 
     async def take(self, references: tuple[Reference, ...], uploads: AsyncIterator[Upload]) -> None:
         """Receive every part, hash it, compare it with the manifest.
@@ -197,11 +202,6 @@ class Received:
         self._open.clear()
         self.small.clear()
 
-    def forget_uploads(self) -> None:
-        """The ledger refers to them under their digest now; the agency's own copies may go."""
-        for path in self.large.values():
-            path.unlink(missing_ok=True)
-
     def stored(self, reference: Reference) -> StoredAttachment:
         """The attachment as the ledger remembers it."""
         sha256, size = self.digests[reference.content_id]
@@ -220,7 +220,7 @@ class Received:
         receiving: Receiving | None = None
         async for chunk in upload:
             size += len(chunk)
-            if receiving is None and size > SMALL:
+            if receiving is None and (size > SMALL or self._held + size > HELD):
                 receiving = self._store.receive()
                 self._open.append(receiving)
                 for piece in pieces:
@@ -233,6 +233,7 @@ class Received:
         if receiving is None:
             data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             self.small[upload.content_id] = data
+            self._held += size
             self.digests[upload.content_id] = hashlib.sha256(data).digest(), size
         else:
             self.digests[upload.content_id] = await receiving.finish(), size

@@ -50,7 +50,7 @@ NATIVE = "/lienthong/v1"
 PACKAGE_B = "/edoc/v1"
 LOOPBACK = "127.0.0.1"
 HEADERS_LIMIT = 64 << 10
-RENEW_SECONDS = 300.0
+UPKEEP_SECONDS = 300.0
 
 _log = logs.get(__name__)
 
@@ -81,7 +81,7 @@ class Hub:
         )
         self._mutual_tls = MutualTls(self.trust, self.registry, now)
         self._runners: list[web.AppRunner] = []
-        self._renewing: asyncio.Task[None] | None = None
+        self._upkeep: asyncio.Task[None] | None = None
         self.port = configuration.port
         self.operator_port = configuration.operator_port
 
@@ -91,15 +91,15 @@ class Hub:
         await self._listen_to_operators()
         self._runners.append(await control.serve(self.administration, self.configuration.control))
         self.delivery.refresh()
-        self._renewing = asyncio.create_task(self._renew_revocation_list(), name="renew revocation list")
+        self._upkeep = asyncio.create_task(self._keep_up(), name="upkeep")
         _log.info("hub.started", port=self.port, operator_port=self.operator_port, events=self.ledger.log.size)
 
     async def stop(self) -> None:
         """Drain and close; may be called twice."""
         self.health.stopping = True
         self.dispatch.wake_all()
-        if self._renewing is not None:
-            self._renewing.cancel()
+        if self._upkeep is not None:
+            self._upkeep.cancel()
         await self.delivery.stop()
         for runner in self._runners:
             await runner.cleanup()
@@ -138,7 +138,8 @@ class Hub:
         app.router.add_get(NATIVE, describe("native"))
         app.router.add_post(PACKAGE_B, self.health.watch("B", package_b.handle))
         app.router.add_get(PACKAGE_B, describe("package_b"))
-        Uploads(self.ledger.payloads, self._mutual_tls, settings.attachment).mount(app, NATIVE)
+        audit = partial(self._audit, "upload")
+        Uploads(self.ledger.payloads, self._authenticate, audit, settings.attachment).mount(app, NATIVE)
         Enrolment(
             self.ledger,
             self.registry,
@@ -214,14 +215,15 @@ class Hub:
         except ExchangeError as failure:
             _log.error("refusal.not_logged", agency=agency, code=failure.kind.code)
 
-    async def _renew_revocation_list(self) -> None:
-        """A list that runs out stops the province; it is signed anew long before."""
+    async def _keep_up(self) -> None:
+        """A revocation list that runs out stops the province: it is signed anew long before. Old uploads go."""
         while True:
-            await asyncio.sleep(RENEW_SECONDS)
             try:
+                self.ledger.payloads.forget_old_uploads(self._now().timestamp())
                 await asyncio.to_thread(self.authority.renew_crl, at=self._now())
             except (OSError, ConfigError) as error:
-                _log.error("revocation_list.not_renewed", exc_info=error)
+                _log.error("upkeep.failed", exc_info=error)
+            await asyncio.sleep(UPKEEP_SECONDS)
 
     def _changed(self, agency: str) -> None:
         self.delivery.refresh()

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,7 @@ from hub.payloads.store import CHUNK, PayloadStore
 from protocol import errors
 from protocol.errors import ExchangeError
 from protocol.exchange import Caller
+from protocol.http.native import CALLER
 from runtime import durable, logs
 
 _log = logs.get(__name__)
@@ -27,11 +28,18 @@ DIGEST_CHARACTERS: Final = 64
 
 
 class Uploads:
-    """`HEAD` and `PATCH` of `…/payloads/{sha256}`."""
+    """`HEAD` and `PATCH` of `…/payloads/{sha256}`. `audit` is awaited for every refusal before the peer hears of it."""
 
-    def __init__(self, store: PayloadStore, authenticate: Callable[[web.Request], Caller], maximum: int) -> None:
+    def __init__(
+        self,
+        store: PayloadStore,
+        authenticate: Callable[[web.Request], Caller],
+        audit: Callable[[web.Request, ExchangeError], Awaitable[None]],
+        maximum: int,
+    ) -> None:
         self._store = store
         self._authenticate = authenticate
+        self._audit = audit
         self._maximum = maximum
         self._locks: defaultdict[Path, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -45,7 +53,7 @@ class Uploads:
         try:
             final = self._final(request)
         except ExchangeError as error:
-            return _failed(error)
+            return await self._refuse(request, error)
         held = _held(final)
         if held is None:
             return web.Response(status=404, headers={"Upload-Offset": "0"})
@@ -61,10 +69,10 @@ class Uploads:
             async with self._locks[final]:
                 return await self._append(request, final, start, length)
         except ExchangeError as error:
-            return _failed(error)
+            return await self._refuse(request, error)
         except OSError as error:
             _log.error("upload.failed", errno=error.errno)
-            return _failed(ExchangeError(errors.DISK_FULL))
+            return await self._refuse(request, ExchangeError(errors.DISK_FULL))
 
     async def _append(self, request: web.Request, final: Path, start: int, length: int) -> web.Response:
         held = _held(final) or 0
@@ -77,6 +85,10 @@ class Uploads:
         try:
             held = await _receive(request, descriptor, held, length)
             await asyncio.to_thread(durable.fsync_file, descriptor)
+        except (ExchangeError, OSError) as error:
+            if not _is_broken_line(error):
+                partial.unlink(missing_ok=True)  # not what was announced, or no room for it
+            raise
         finally:
             os.close(descriptor)
         if held == length:
@@ -85,7 +97,7 @@ class Uploads:
         return web.Response(status=204, headers={"Upload-Offset": str(held)})
 
     def _final(self, request: web.Request) -> Path:
-        caller = self._authenticate(request)
+        caller = request[CALLER] = self._authenticate(request)
         name = request.match_info["sha256"]
         try:
             sha256 = bytes.fromhex(name)
@@ -94,6 +106,11 @@ class Uploads:
         if len(name) != DIGEST_CHARACTERS or not sha256:
             raise ExchangeError(errors.ELEMENT_TYPE, element="sha256")
         return self._store.upload_path(caller.agency, sha256)
+
+    async def _refuse(self, request: web.Request, error: ExchangeError) -> web.Response:
+        if not _is_broken_line(error):
+            await self._audit(request, error)
+        return web.Response(status=error.kind.http_status, headers={"Lienthong-Error": error.kind.code})
 
 
 async def _receive(request: web.Request, descriptor: int, held: int, length: int) -> int:
@@ -143,5 +160,6 @@ def _header(request: web.Request, name: str) -> int:
     return int(value)
 
 
-def _failed(error: ExchangeError) -> web.Response:
-    return web.Response(status=error.kind.http_status, headers={"Lienthong-Error": error.kind.code})
+def _is_broken_line(error: Exception) -> bool:
+    """Nothing is refused then: what came is kept, and the agency goes on from there."""
+    return isinstance(error, ExchangeError) and error.kind is errors.MIME_TRUNCATED

@@ -197,7 +197,12 @@ class Writer:
         """Payloads first, then the transaction that refers to them."""
         if appendix is not None:
             self._segments.write(appendix)
-        self._connection.execute("COMMIT")
+        try:
+            self._connection.execute("COMMIT")
+        except pysqlite3.OperationalError as error:
+            if appendix is not None and _is_full(error):  # only then is it certain that nothing refers to it
+                self._segments.withdraw(appendix)
+            raise
 
     def _place(self, batch: list[_Item[Any]]) -> tuple[list[list[Placement]], Appendix | None]:
         """Where each work's payloads lie, and what of them is not stored yet."""
@@ -244,11 +249,14 @@ def _apply(work: Work[T], transaction: Transaction, places: Sequence[Placement])
 def _in_vocabulary(error: Exception) -> ExchangeError:
     if isinstance(error, ExchangeError):
         return error
-    full = isinstance(error, pysqlite3.OperationalError) and "full" in str(error)
-    if full or (isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}):
+    if _is_full(error) or (isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}):
         return ExchangeError(errors.DISK_FULL)
     _log.error("batch.failed", error=type(error).__name__, exc_info=error)
     return ExchangeError(errors.INTERNAL, error=type(error).__name__)
+
+
+def _is_full(error: Exception) -> bool:
+    return isinstance(error, pysqlite3.OperationalError) and "full" in str(error)
 
 
 def _answer(item: _Item[Any], answer: object) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -58,12 +59,21 @@ class Segments:
     def write(self, appendix: Appendix) -> None:
         """Return when the batch's payloads are on the disk. Raises `OSError`; then nothing of it counts."""
         descriptor = self._open(appendix)
-        _write_at(descriptor, appendix.start, b"".join(appendix.payloads))
+        try:
+            _write_at(descriptor, appendix.start, b"".join(appendix.payloads))
+        except OSError:
+            self.withdraw(appendix)
+            raise
         try:
             durable.fsync_file(descriptor)
         except OSError:
             self._abandon(appendix.segment)
             raise
+
+    def withdraw(self, appendix: Appendix) -> None:
+        """Give back the room that the batch took: a full disk needs it, and nothing half-stored stays."""
+        with suppress(OSError):
+            os.truncate(self._path(appendix.segment), appendix.start)
 
     def adopt(self, appendix: Appendix) -> None:
         """The batch committed: its octets are octets now."""

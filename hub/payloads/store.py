@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Final
@@ -21,8 +23,12 @@ SMALL: Final = 256 << 10
 """Payloads up to this many octets live in segments."""
 CHUNK: Final = 256 << 10
 """Octets read or written at a time."""
+UPLOADS_KEPT: Final = 7 * 86400
+"""Seconds without progress after which an upload is given up."""
 LARGE: Final = 0
 """Segment number that means: a file of its own."""
+UPLOAD_KEPT: Final = 3 * 86400.0
+"""Seconds after its last octet that an upload is kept for its document, or for the rest of it."""
 
 
 class Receiving:
@@ -86,6 +92,7 @@ class PayloadStore:
             durable.make_directory(path)
         self.segments = Segments(folder / "segments", committed)
         self._counter = 0
+        self._undecided: Counter[bytes] = Counter()
         self._remove_strays(set(known_large))
 
     def receive(self) -> Receiving:
@@ -93,8 +100,20 @@ class PayloadStore:
         self._counter += 1
         return Receiving(self._receiving / f"{os.getpid()}-{self._counter}{durable.TEMPORARY_SUFFIX}")
 
-    def keep_large(self, source: Path, sha256: bytes, size: int) -> Placement:
-        """Give a finished file its place under its digest; the source stays until `forget`."""
+    async def keep_large(self, source: Path, sha256: bytes, size: int) -> Placement:
+        """Give a finished file its place under its digest; `decide` follows, once. The source stays."""
+        self._undecided[sha256] += 1
+        return await asyncio.to_thread(self._link_large, source, sha256, size)
+
+    def decide(self, sha256: bytes, *, unwanted: bool) -> None:
+        """The batch with this file was answered; an unwanted one goes, unless another batch counts on it."""
+        self._undecided[sha256] -= 1
+        if not self._undecided[sha256]:
+            del self._undecided[sha256]
+            if unwanted:
+                self._large_path(sha256).unlink(missing_ok=True)
+
+    def _link_large(self, source: Path, sha256: bytes, size: int) -> Placement:
         final = self._large_path(sha256)
         if not final.exists():
             durable.make_directory(final.parent)
@@ -105,6 +124,18 @@ class PayloadStore:
     def upload_path(self, agency: str, sha256: bytes) -> Path:
         """Where this agency's resumable upload lies; complete ones have no suffix."""
         return self._uploads / f"{agency}-{sha256.hex()}"
+
+    def forget_upload(self, agency: str, sha256: bytes) -> None:
+        """Remove what this agency has uploaded under the digest, complete or not."""
+        path = self.upload_path(agency, sha256)
+        for one in (path, path.with_name(path.name + durable.TEMPORARY_SUFFIX)):
+            one.unlink(missing_ok=True)
+
+    def forget_old_uploads(self, now: float) -> None:
+        """Remove uploads that nobody touched for `UPLOAD_KEPT`; one that a document took is a second name by then."""
+        for path in self._uploads.iterdir():
+            if path.stat().st_mtime < now - UPLOAD_KEPT:
+                path.unlink(missing_ok=True)
 
     def read_small(self, place: Placement) -> bytes | None:
         """A small payload from the page cache, or None when the disk must be asked (`read` does)."""
@@ -144,6 +175,10 @@ class PayloadStore:
         """What a stopped process left half done."""
         for path in self._receiving.iterdir():
             path.unlink()
+        forgotten = time.time() - UPLOADS_KEPT
+        for path in self._uploads.iterdir():
+            if path.stat().st_mtime < forgotten:
+                path.unlink()
         for path in self._large.glob("??/*"):
             if bytes.fromhex(path.name) not in known:
                 path.unlink()
