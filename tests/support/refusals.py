@@ -47,14 +47,25 @@ def held(hub: RunningHub) -> Held:
 
 
 def half_stored(hub: RunningHub) -> list[str]:
-    """Files that no row answers for: parts, uploads, octets behind the committed end of a segment."""
+    """Files that no row answers for: parts, octets behind the committed end of a segment, strays.
+
+    Not the complete uploads: they wait for their document, and are another name of the same file once it has come.
+    """
     committed = dict(hub.hub.ledger._reading.execute("SELECT segment, length FROM segments").fetchall())
     large = {row[0].hex() for row in hub.hub.ledger._reading.execute("SELECT sha256 FROM payloads WHERE segment = 0")}
     found = []
     for name, size in held(hub).files.items():
         path = Path(name)
-        known = path.suffix == ".seg" and committed.get(int(path.stem)) == size
-        if not known and not (path.parts[0] == "large" and path.name in large):
+        match path.parts[0]:
+            case "segments":
+                known = committed.get(int(path.stem), 0) == size
+            case "large":
+                known = path.name in large
+            case "uploads":
+                known = not name.endswith(".part")
+            case _:
+                known = False
+        if not known:
             found.append(name)
     return found
 
