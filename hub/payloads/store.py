@@ -23,8 +23,6 @@ SMALL: Final = 256 << 10
 """Payloads up to this many octets live in segments."""
 CHUNK: Final = 256 << 10
 """Octets read or written at a time."""
-UPLOADS_KEPT: Final = 7 * 86400
-"""Seconds without progress after which an upload is given up."""
 LARGE: Final = 0
 """Segment number that means: a file of its own."""
 UPLOAD_KEPT: Final = 3 * 86400.0
@@ -175,10 +173,7 @@ class PayloadStore:
         """What a stopped process left half done."""
         for path in self._receiving.iterdir():
             path.unlink()
-        forgotten = time.time() - UPLOADS_KEPT
-        for path in self._uploads.iterdir():
-            if path.stat().st_mtime < forgotten:
-                path.unlink()
+        self.forget_old_uploads(time.time())
         for path in self._large.glob("??/*"):
             if bytes.fromhex(path.name) not in known:
                 path.unlink()
