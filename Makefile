@@ -37,5 +37,5 @@ clean:
 $(READY): pyproject.toml
 	@python3 -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Liên thông needs Python 3.11 or later")'
 	python3 -m venv $(VENV)
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(PYTHON) -m pip install -qq --disable-pip-version-check -e '.[dev]'
 	@touch $@
