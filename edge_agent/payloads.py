@@ -11,7 +11,7 @@ import errno
 import hashlib
 import secrets
 import shutil
-from collections.abc import AsyncGenerator, AsyncIterable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final, Self
@@ -123,13 +123,6 @@ class Payloads:
         """A new attachment (a context manager); its methods block: call them in a thread."""
         self.check_space()
         return PayloadWriter(self._folder, limit=self._limit)
-
-    async def store(self, chunks: AsyncIterable[bytes]) -> StoredPayload:
-        """Stream an attachment to disk. Raises `mime.part-too-large`, `server.disk-full`."""
-        with self.writer() as writer:
-            async for chunk in chunks:
-                await asyncio.to_thread(writer.write, chunk)
-            return await asyncio.to_thread(writer.finish)
 
     def path(self, sha256: str) -> Path:
         """The file of a stored payload."""

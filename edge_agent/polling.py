@@ -9,9 +9,9 @@ a person sees it. Outbound only: the poll is held open by the hub, nothing liste
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Final, TypeVar
+from typing import Final
 
 from edge_agent.backoff import Backoff, Random
 from edge_agent.clock import HORIZON, Clock, to_text
@@ -20,6 +20,7 @@ from edge_agent.records import Held
 from edge_agent.store import Store
 from edge_agent.uplink import HubLink
 from edge_agent.verdicts import AGENCY
+from edge_agent.waiting import pause, unless
 from edge_agent.watching import Watchman
 from protocol import errors
 from protocol.errors import ExchangeError
@@ -33,7 +34,6 @@ CONFIRM_AFTER: Final = 20
 NOTHING_NEW: Final = 2.0
 """Seconds between polls while only held messages wait: the hub answers at once then."""
 
-T = TypeVar("T")
 _log = logs.get("edge.polling")
 
 
@@ -69,16 +69,16 @@ class Poller:
     async def run(self, drain: asyncio.Event) -> None:
         """Poll until `drain`; a message that is being received then is finished."""
         while not drain.is_set():
-            pause = await self._round(drain)
-            if pause:
-                await _unless(drain, asyncio.sleep(pause))
+            seconds = await self._round(drain)
+            if seconds:
+                await pause(drain, seconds)
 
     async def _round(self, drain: asyncio.Event) -> float:
         """One poll and what it brings; seconds to wait before the next."""
         try:
             await self._confirm()
             held = {one.hub_number: one for one in await self._store.run(self._store.inbox.held)}
-            waiting = await _unless(drain, self._link.pending(self._batch + len(held), self._poll_wait))
+            waiting = await unless(drain, self._link.pending(self._batch + len(held), self._poll_wait))
             if waiting is None:
                 return 0.0
             await self._watchman.reached("poll")
@@ -147,6 +147,9 @@ class Poller:
         while numbers := await self._store.run(self._store.inbox.unconfirmed, 500):
             confirmations = await self._link.confirm(numbers)
             answered = {one.number for one in confirmations}
+            for one in confirmations:
+                if one.outcome == "unknown":  # a hub that was set back; the message is safe here
+                    _log.warning("confirmed-unknown", hub_number=one.number)
             if not answered:
                 raise ExchangeError(errors.BAD_ANSWER, reason="nothing confirmed")
             await self._store.run(self._store.inbox.confirmed, sorted(answered), self._clock())
@@ -159,15 +162,3 @@ class Poller:
         delay = self._backoff.delay(self._failures, self._random)
         _log.info("poll-failed", code=error.kind.code, wait=delay)
         return delay
-
-
-async def _unless(drain: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """The result of `work`; None, and `work` cancelled, when `drain` comes first."""
-    task, draining = asyncio.ensure_future(work), asyncio.ensure_future(drain.wait())
-    try:
-        await asyncio.wait((task, draining), return_when=asyncio.FIRST_COMPLETED)
-        return await task if task.done() else None
-    finally:
-        for one in (task, draining):
-            one.cancel()
-        await asyncio.gather(task, draining, return_exceptions=True)

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 import msgspec
 
 from edge_agent.clock import Clock
+from edge_agent.movements import movement
 from edge_agent.payloads import Payloads, PayloadWriter
 from edge_agent.records import Arrived, Route, StoredAttachment
 from edge_agent.store import Store
@@ -127,15 +128,7 @@ class Receiver:
 
 
 def _report(agency: str, event: lifecycle.Event) -> Report:
-    """How one event moves a recipient's state; what the table forbids is kept as a message and moves nothing."""
-
-    def move(state: str) -> str:
-        try:
-            return lifecycle.apply(state, event).state
-        except ExchangeError:
-            return state
-
-    return Report(agency_codes.canonical(agency), move)
+    return Report(agency_codes.canonical(agency), movement(event))
 
 
 def _report_of(message: Message) -> Report | None:

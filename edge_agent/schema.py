@@ -36,7 +36,7 @@ CREATE TABLE outbox (
     document_id TEXT NOT NULL CHECK (document_id <> ''),
     document_key TEXT NOT NULL,                          -- DocumentId as it is compared
     digest TEXT NOT NULL CHECK (length(digest) = 64),    -- message digest: what was signed
-    envelope BLOB NOT NULL,                              -- sealed; sent as it stands, every time
+    envelope BLOB NOT NULL,                              -- sealed; sent as it stands
     original BLOB NOT NULL,                              -- what the local system gave (AC-3.2-4)
     package TEXT NOT NULL,
     priority INTEGER NOT NULL,
@@ -156,8 +156,11 @@ BEGIN SELECT RAISE(ABORT, 'inbox: no such arrow'); END;
 CREATE TRIGGER handover_arrows BEFORE UPDATE OF state ON handover
 WHEN NOT EXISTS (SELECT 1 FROM arrows WHERE machine = 'handover' AND before = OLD.state AND after = NEW.state)
 BEGIN SELECT RAISE(ABORT, 'handover: no such arrow'); END;
-CREATE TRIGGER outbox_sealed BEFORE UPDATE OF identity, fingerprint, document_id, digest, envelope, original ON outbox
+CREATE TRIGGER outbox_sealed BEFORE UPDATE OF identity, fingerprint, document_id, digest, original ON outbox
 BEGIN SELECT RAISE(ABORT, 'outbox: a sealed message never changes'); END;
+-- a renewed certificate may seal again what the hub has not taken yet; the digest, what is signed, stays
+CREATE TRIGGER outbox_resealed BEFORE UPDATE OF envelope ON outbox WHEN OLD.state <> 'CHO_GUI'
+BEGIN SELECT RAISE(ABORT, 'outbox: what was sent never changes'); END;
 CREATE TRIGGER outbox_kept BEFORE DELETE ON outbox
 BEGIN SELECT RAISE(ABORT, 'outbox: nothing is deleted'); END;
 CREATE TRIGGER inbox_sealed BEFORE UPDATE OF hub_number, sender, document_id, digest, envelope, receipt ON inbox

@@ -16,14 +16,14 @@ import asyncio
 from datetime import timedelta
 from typing import Final
 
+from edge_agent.acknowledging import Acknowledging
 from edge_agent.backoff import Backoff, Random
 from edge_agent.clock import Clock, from_text
 from edge_agent.payloads import Payloads
 from edge_agent.records import Outgoing
 from edge_agent.store import Store
-from edge_agent.trusting import Beliefs, check_acceptance
 from edge_agent.uplink import HubLink
-from edge_agent.verdicts import AGENCY, HUB
+from edge_agent.verdicts import AGENCY, CERTIFICATE, HUB
 from edge_agent.watching import Watchman
 from protocol import errors
 from protocol.errors import ExchangeError
@@ -42,22 +42,20 @@ class Sender:
     def __init__(
         self,
         *,
-        agency: str,
+        acknowledging: Acknowledging,
         store: Store,
         payloads: Payloads,
         link: HubLink,
-        beliefs: Beliefs,
         watchman: Watchman,
         backoff: Backoff,
         parallel: int,
         clock: Clock,
         random: Random,
     ) -> None:
-        self._agency = agency
+        self._acknowledging = acknowledging
         self._store = store
         self._payloads = payloads
         self._link = link
-        self._beliefs = beliefs
         self._watchman = watchman
         self._backoff = backoff
         self._parallel = parallel
@@ -134,8 +132,9 @@ class Sender:
 
     async def _send(self, item: Outgoing) -> None:
         try:
-            accepted = await self._hand_over(item)
-            await self._keep(item, accepted)
+            await self._acknowledging.keep(item, await self._hand_over(item))
+            self._failures, self._pause_until = 0, 0.0
+            self._suspects.discard(item.number)
         except ExchangeError as error:
             await self._failed(item, error)
         except Exception as error:  # noqa: BLE001 -- unknown errors are temporary, and never stop the queue
@@ -153,25 +152,9 @@ class Sender:
             raise ExchangeError(errors.INTERNAL, reason="payload lost")
         return await self._link.send(envelope, attachments, self._payloads)
 
-    async def _keep(self, item: Outgoing, accepted: Accepted) -> None:
-        try:
-            leaf = self._beliefs.check_receipt(accepted.receipt)
-            check_acceptance(leaf, digest=item.digest, sender=self._agency)
-        except ExchangeError as error:
-            await self._watchman.alarm("receipt", f"Giấy biên nhận của trục cho văn bản số {item.number} không đúng.")
-            raise ExchangeError(errors.BAD_ANSWER, cause=error.kind.code) from error
-        await self._store.run(
-            self._store.outbox.sent, item.number,
-            hub_number=accepted.number, receipt=accepted.receipt, now=self._clock(),
-        )  # fmt: skip
-        _log.info("sent", number=item.number, hub_number=accepted.number, repeated=accepted.repeated)
-        self._failures, self._pause_until = 0, 0.0
-        self._suspects.discard(item.number)
-        await self._watchman.reached("send")
-        await self._watchman.clear("agency")
-        await self._watchman.see(accepted.receipt)
-
     async def _failed(self, item: Outgoing, error: ExchangeError) -> None:
+        if error.kind in CERTIFICATE and await self._acknowledging.reseal(item):
+            return  # sealed with a certificate that was renewed since; it goes out at once
         if error.kind in AGENCY:
             await self._watchman.alarm("agency", error.sentence)
             await self._keep_place(item, error)

@@ -10,6 +10,7 @@ from typing import Final
 
 from certs import tls
 from certs.signers import FileSigner
+from edge_agent.acknowledging import Acknowledging
 from edge_agent.backoff import Backoff, Random
 from edge_agent.bridge.incoming_folder import IncomingFolder
 from edge_agent.bridge.local_service import LocalService, limits_of
@@ -33,6 +34,7 @@ from edge_agent.store import Store
 from edge_agent.tokens import LocalAuthentication
 from edge_agent.trusting import Beliefs
 from edge_agent.uplink import HubLink
+from edge_agent.waiting import pause
 from edge_agent.watching import Watchman
 from protocol.model import Organization
 from protocol.package_a import Limits as PackageALimits
@@ -68,7 +70,6 @@ class EdgeAgent:
         self.beliefs = Beliefs(places.trust, clock)
         self.store = Store(places.database)
         self.payloads = Payloads(places.payloads, limit=config.limits.attachment, disk_free=config.limits.disk_free)
-        self.payloads.clean()
         self.link = HubLink(
             config.hub.url,
             tls=lambda: tls.client_context(self.beliefs.bundle.roots, places.certificate, places.private_key),
@@ -97,7 +98,8 @@ class EdgeAgent:
         async with AsyncExitStack() as stack:
             stack.callback(self.store.close)
             stack.push_async_callback(self.link.close)
-            await self.local.start()
+            await self.local.start()  # holds the port: from here on this is the only agent of the directory
+            self.payloads.clean()
             stack.push_async_callback(self.local.stop)
             _log.info("edge-started", agency=self.config.agency.code, port=self.local.port)
             tasks = [
@@ -137,18 +139,18 @@ class EdgeAgent:
                 await task(drain)
             except Exception:  # noqa: BLE001 -- the last line of defence of a task
                 _log.exception("task-stumbled", task=name)
-                try:
-                    await asyncio.wait_for(drain.wait(), RESTART)
-                except TimeoutError:
-                    continue
+                await pause(drain, RESTART)
 
     def _make_sender(self) -> Sender:
+        acknowledging = Acknowledging(
+            self.config.agency.code, self._signer,
+            store=self.store, beliefs=self.beliefs, watchman=self.watchman, clock=self._clock,
+        )  # fmt: skip
         return Sender(
-            agency=self.config.agency.code,
+            acknowledging=acknowledging,
             store=self.store,
             payloads=self.payloads,
             link=self.link,
-            beliefs=self.beliefs,
             watchman=self.watchman,
             backoff=self._line,
             parallel=self.config.hub.sending,

@@ -8,17 +8,15 @@ from protocol import errors
 
 HUB: Final = frozenset({errors.BUSY, errors.STOPPING, errors.DISK_FULL, errors.CLOCK, errors.TRUST_STALE})
 """The hub's own words about itself, which say nothing about the message."""
-AGENCY: Final = frozenset(
-    {
-        errors.UNAUTHENTICATED,
-        errors.CERTIFICATE_REVOKED,
-        errors.CERTIFICATE_EXPIRED,
-        errors.NOT_REGISTERED,
-        errors.SUSPENDED,
-        errors.SEAL_EXPIRED,
-        errors.SEAL_NOT_YET_VALID,
-        errors.SEAL_REVOKED,
-        errors.SEAL_UNTRUSTED,
-    }
+CERTIFICATE: Final = frozenset(
+    {errors.SEAL_EXPIRED, errors.SEAL_NOT_YET_VALID, errors.SEAL_REVOKED, errors.SEAL_UNTRUSTED}
 )
+"""The certificate behind a seal is refused."""
+AGENCY: Final = CERTIFICATE | {
+    errors.UNAUTHENTICATED,
+    errors.CERTIFICATE_REVOKED,
+    errors.CERTIFICATE_EXPIRED,
+    errors.NOT_REGISTERED,
+    errors.SUSPENDED,
+}
 """Refusals of the agency: a person puts them right, and then everything goes out."""

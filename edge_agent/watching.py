@@ -7,14 +7,17 @@ one history to this agency and another elsewhere, or rewrites its own, raises an
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
-from edge_agent.clock import Clock, from_text, to_text
+from edge_agent.clock import Clock, to_text
 from edge_agent.records import SeenCheckpoint
 from edge_agent.store import Store
 from edge_agent.trusting import Beliefs
 from edge_agent.uplink import HubLink
+from edge_agent.waiting import pause, unless
 from protocol import errors
 from protocol.checkpoint import Checkpoint, read_checkpoint
 from protocol.errors import ExchangeError
@@ -89,34 +92,43 @@ class Watchman:
         text = Receipt.from_text(receipt).checkpoint
         if text != self._seen_text:  # receipts of one batch share it
             self._seen_text = text
-            await self._keep(read_checkpoint(text, self._beliefs.vkeys()))
+            await self._keep(text)
 
     async def run(self, drain: asyncio.Event, every: float = 60.0) -> None:
         """Once a minute: trust data, the hub's newest checkpoint, missing proofs."""
         while not drain.is_set():
             try:
-                await self.round()
+                await unless(drain, self.round())
             except ExchangeError as error:
                 await self.missed(error)
             except ConfigError as error:
                 await self.alarm("trust", f"Dữ liệu tin cậy của trục không dùng được: {error}")
-            await _sleep(drain, every)
+            await pause(drain, every)
 
     async def round(self) -> None:
         """One look at the hub's public face. Raises `ExchangeError` when it cannot be reached, `ConfigError`."""
-        if await asyncio.to_thread(self._beliefs.refresh, await self._link.trust()):
+        if self._beliefs.refresh(await self._link.trust()):
             _log.info("trust-renewed")
         await self.reached("trust")
         await self.clear("trust")
+        await self._keep(await self._link.checkpoint())
+        await self._prove()
+
+    @asynccontextmanager
+    async def _forks(self) -> AsyncIterator[None]:
+        """A proof that fails inside the block is an alarm, and stops nothing else."""
         try:
-            await self._keep(read_checkpoint(await self._link.checkpoint(), self._beliefs.vkeys()))
-            await self._prove()
+            yield
         except ExchangeError as error:
             if error.kind is not errors.PROOF_INVALID:
                 raise
             await self.alarm(FORKED, "Sổ bằng chứng của trục không nhất quán. Giữ nguyên máy này và báo thanh tra.")
 
-    async def _keep(self, checkpoint: Checkpoint) -> None:
+    async def _keep(self, text: str) -> None:
+        async with self._forks():
+            await self._keep_checkpoint(read_checkpoint(text, self._beliefs.vkeys()))
+
+    async def _keep_checkpoint(self, checkpoint: Checkpoint) -> None:
         run, watch = self._store.run, self._store.watch
         known = await run(watch.checkpoint_of, checkpoint.size)
         if known is not None:
@@ -134,15 +146,20 @@ class Watchman:
         await run(watch.see, seen)
 
     async def _prove(self) -> None:
-        """Connect what is not connected yet, smallest first. Raises `proof.invalid`."""
+        """Connect what is not connected yet, smallest first."""
+        for seen in (await self._store.run(self._store.watch.unproved_checkpoints))[:ROUND]:
+            async with self._forks():
+                await self._connect(seen)
+
+    async def _connect(self, seen: SeenCheckpoint) -> None:
+        """Raises `proof.invalid` when the hub cannot show that one tree extends the other."""
         run, watch = self._store.run, self._store.watch
-        for seen in (await run(watch.unproved_checkpoints))[:ROUND]:
-            latest = await run(watch.latest_checkpoint)
-            assert latest is not None, "the first checkpoint is consistent with itself"
-            small, large = sorted((latest, seen), key=lambda one: one.size)
-            proof = await self._link.consistency(small.size, large.size)
-            verify_consistency(small.size, bytes.fromhex(small.root), large.size, bytes.fromhex(large.root), proof)
-            await run(watch.proved, seen.size)
+        latest = await run(watch.latest_checkpoint)
+        assert latest is not None, "the first checkpoint is consistent with itself"
+        small, large = sorted((latest, seen), key=lambda one: one.size)
+        proof = await self._link.consistency(small.size, large.size)
+        verify_consistency(small.size, bytes.fromhex(small.root), large.size, bytes.fromhex(large.root), proof)
+        await run(watch.proved, seen.size)
 
     async def _check_clock(self) -> None:
         skew = self._link.skew
@@ -151,15 +168,3 @@ class Watchman:
             await self.alarm("clock", f"Đồng hồ máy này lệch {seconds} giây so với trục. Chỉnh lại đồng hồ.")
         elif skew is not None:
             await self.clear("clock")
-
-
-def seconds_since(moment: str, clock: Clock) -> float:
-    """Age of a stored time."""
-    return (clock() - from_text(moment)).total_seconds()
-
-
-async def _sleep(drain: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(drain.wait(), seconds)
-    except TimeoutError:
-        return

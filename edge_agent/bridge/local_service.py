@@ -56,6 +56,7 @@ class LocalService:
         self._control = control
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=30)
         self.port = config.local.port
+        self.listening = False
 
     async def start(self) -> None:
         """Listen. Raises `OSError` when the port is taken."""
@@ -63,6 +64,7 @@ class LocalService:
         site = web.TCPSite(self._runner, self._config.local.host, self._config.local.port)
         await site.start()
         self.port = int(self._runner.addresses[0][1])
+        self.listening = True
         self._control.announce(self._config.local.host, self.port)
         _log.info("listening", host=self._config.local.host, port=self.port)
 

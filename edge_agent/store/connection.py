@@ -19,6 +19,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Record = TypeVar("Record", bound=msgspec.Struct)
 
+_MOVE: Final = "UPDATE recipients SET state = ?, changed_at = ? WHERE outbox = ? AND agency = ?"
 _EVENT: Final = "INSERT INTO events (at, subject, item, event, detail) VALUES (?, ?, ?, ?, ?)"
 
 
@@ -74,6 +75,14 @@ class StoreConnection:
             self._closed = True
             self._thread.shutdown(wait=True)
             self._database.close()
+
+
+def move_recipient(connection: Connection, outbox: int, agency: str, states: tuple[str, str], now: str) -> None:
+    """A sent document stands elsewhere at one recipient: (before, after); nothing happens when both are one."""
+    before, after = states
+    if before != after:
+        connection.execute(_MOVE, (after, now, outbox, agency))
+        note(connection, now, "recipient", outbox, event=after, detail=agency)
 
 
 def note(connection: Connection, at: str, subject: str, item: int, *, event: str, detail: str = "") -> None:

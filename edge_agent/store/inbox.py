@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 import msgspec
 
 from edge_agent.clock import to_text
+from edge_agent.movements import Movement
 from edge_agent.records import Arrived, Held, Incoming, Route, StoredAttachment
-from edge_agent.store.connection import StoreConnection, note
+from edge_agent.store.connection import StoreConnection, move_recipient, note
 from protocol import errors
 from protocol.errors import ExchangeError
 from runtime.database import Connection
@@ -56,17 +57,13 @@ ON CONFLICT (hub_number) DO UPDATE SET error_code = excluded.error_code, error_e
 _HELD: Final = "SELECT * FROM held ORDER BY hub_number"
 _COUNT: Final = "SELECT count(*) FROM inbox WHERE kind = ?"
 _RECIPIENT: Final = "SELECT state FROM recipients WHERE outbox = ? AND agency = ?"
-_MOVE: Final = "UPDATE recipients SET state = ?, changed_at = ? WHERE outbox = ? AND agency = ?"
-
-Move = Callable[[str], str]
-"""From a recipient's state to the next one (protocol.lifecycle decides)."""
 
 
 class Report(msgspec.Struct, frozen=True):
     """What a status or notice does to the sent document: whose state moves (canonical code), and how."""
 
     agency: str
-    move: Move
+    move: Movement
 
 
 class Inbox:
@@ -180,7 +177,4 @@ def _move(connection: Connection, number: int, report: Report, now: str) -> None
     before = connection.execute(_RECIPIENT, (outbox, report.agency)).fetchone()
     if before is None:
         return
-    after = report.move(before[0])
-    if after != before[0]:
-        connection.execute(_MOVE, (after, now, outbox, report.agency))
-        note(connection, now, "recipient", outbox, event=after, detail=report.agency)
+    move_recipient(connection, outbox, report.agency, (before[0], report.move(before[0])), now)

@@ -9,8 +9,9 @@ from typing import Final
 import msgspec
 
 from edge_agent.clock import HORIZON, to_text
+from edge_agent.movements import Movement
 from edge_agent.records import Outgoing, Prepared, RecipientState, StoredAttachment, Taken
-from edge_agent.store.connection import StoreConnection, note
+from edge_agent.store.connection import StoreConnection, move_recipient, note
 from protocol import errors
 from protocol.errors import ExchangeError
 from runtime.database import Connection
@@ -43,6 +44,10 @@ WHERE outbox = ? ORDER BY position"""
 _SENT: Final = """
 UPDATE outbox SET state = 'DA_GUI', hub_number = ?, receipt = ?, ended_at = ?, attempts = attempts + 1,
                   error_code = '', error_element = '' WHERE number = ? AND state = 'CHO_GUI'"""
+_RESEALED: Final = "UPDATE outbox SET envelope = ? WHERE number = ? AND state = 'CHO_GUI'"
+_RECALLED: Final = """
+SELECT recipients.outbox, recipients.agency, recipients.state FROM recipients
+JOIN outbox ON outbox.number = recipients.outbox WHERE outbox.document_key = ? AND outbox.state = 'DA_GUI'"""
 _REFUSED: Final = """
 UPDATE outbox SET state = 'GUI_LOI', error_code = ?, error_element = ?, ended_at = ?, attempts = attempts + 1
 WHERE number = ? AND state = 'CHO_GUI'"""
@@ -101,11 +106,27 @@ class Outbox:
         found = self._store.value(_NEXT)
         return None if found is None else str(found)
 
-    def sent(self, number: int, *, hub_number: int, receipt: str, now: datetime) -> None:
-        """The hub's receipt is verified: CHO_GUI → DA_GUI."""
+    def sent(
+        self,
+        number: int,
+        *,
+        hub_number: int,
+        receipt: str,
+        now: datetime,
+        recalled: tuple[str, Movement] | None = None,
+    ) -> None:
+        """The hub's receipt is verified: CHO_GUI → DA_GUI. `recalled`: a document asked back, and how it moves."""
         with self._store.transaction() as connection:
             if connection.execute(_SENT, (hub_number, receipt, to_text(now), number)).rowcount:
                 note(connection, to_text(now), "outbox", number, event="sent", detail=str(hub_number))
+                if recalled is not None:
+                    _recall(connection, *recalled, to_text(now))
+
+    def resealed(self, number: int, envelope: bytes, now: datetime) -> None:
+        """A waiting message has the seal of a renewed certificate; its digest is the same."""
+        with self._store.transaction() as connection:
+            if connection.execute(_RESEALED, (envelope, number)).rowcount:
+                note(connection, to_text(now), "outbox", number, event="resealed")
 
     def refused(self, number: int, error: ExchangeError, now: datetime) -> None:
         """The hub said no for good: CHO_GUI → GUI_LOI."""
@@ -162,6 +183,11 @@ class Outbox:
     def counts(self) -> list[QueueCount]:
         """Queue lengths and ages by state."""
         return self._store.rows(_COUNTS, (), QueueCount)
+
+
+def _recall(connection: Connection, document_key: str, move: Movement, now: str) -> None:
+    for outbox, agency, before in connection.execute(_RECALLED, (document_key,)).fetchall():
+        move_recipient(connection, outbox, agency, (before, move(before)), now)
 
 
 class _Known(msgspec.Struct, frozen=True):

@@ -77,7 +77,9 @@ class Edge:
         self._drain = asyncio.Event()
         self.agent = EdgeAgent(self.places, self.config, **changes)
         self._task = asyncio.create_task(self.agent.run(self._drain))
-        await eventually(lambda: self._task is None or self._task.done() or self.agent.local.port, "listening")
+        await eventually(lambda: self._task.done() or self.agent.local.listening, "listening")
+        if self._task.done():
+            await self._task
 
     async def stop(self) -> None:
         if self._task is not None:

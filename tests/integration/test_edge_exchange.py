@@ -6,9 +6,12 @@ import tomllib
 from datetime import timedelta
 
 import pytest
-from edge_stage import NAMES, PDF, A, B, C, Edge, eventually, now, octets, province
+from cryptography import x509
+from edge_stage import NAMES, PDF, A, B, C, Edge, eventually, free_port, now, octets, province
 
 from certs.verification import verify_receipt
+from edge_agent import configuration
+from edge_agent import join as joining
 from protocol.package_a import AttachmentData, EnvelopeReady, PackageAReader
 
 
@@ -168,3 +171,48 @@ async def test_a_stop_in_the_middle_repeats_nothing(lost: str):
         await eventually(recipient.incoming)
         assert len(recipient.incoming()) == 1
         assert len(sender.agent.store.outbox.latest(9)) == 1
+
+
+async def test_a_recall_and_its_answer_move_the_recipient():
+    async with province() as gialai:
+        sender, recipient = await gialai.edge(A), await gialai.edge(B)
+        sender.drop("a.pdf", PDF)
+        states = sender.agent.store.outbox.recipients
+        await eventually(lambda: [one.state for one in states(1)] == ["DEN"], "delivered")
+        line = 'DocumentId = "H21.16,2026/11/20,123/SVDA-VP"\nStatusCode = {}\nDescription = "Gửi nhầm"\n'
+        (sender.places.outgoing / "thu-hoi.status.toml").write_text(line.format(13), "utf-8")
+        await eventually(lambda: [one.state for one in states(1)] == ["YEU_CAU_THU_HOI"], "asked back")
+        await eventually(lambda: recipient.arrived("trang-thai.toml"), "the request arrives")
+        (recipient.places.outgoing / "dong-y.status.toml").write_text(line.format(15), "utf-8")
+        await eventually(lambda: [one.state for one in states(1)] == ["DA_THU_HOI"], "consented")
+
+
+async def test_what_was_sealed_before_the_certificate_was_renewed_goes_out_under_the_new_one():
+    async with province() as gialai:
+        sender, recipient = await gialai.edge(A), await gialai.edge(B)
+        await gialai.stop_hub()
+        sender.drop("a.pdf", PDF)
+        (row,) = await eventually(lambda: sender.agent.store.outbox.latest(9), "in the outbox")
+        await sender.stop()
+        old = x509.load_pem_x509_certificates(sender.places.certificate.read_bytes())[0]
+        await gialai.start_hub()
+        code = await gialai.hub.administration.invite(A)
+        await joining.join(sender.places, gialai.url, code, now=now(), anew=True)
+        gialai.hub.authority.revoke(old.serial_number, at=now())
+        await sender.start()
+        await eventually((sender.places.done / "a.pdf").exists, "sent under the new seal")
+        assert sender.agent.store.outbox.one(row.number).digest == row.digest
+        await eventually(recipient.incoming, "arrival")
+        assert sender.agent.store.watch.alarms() == []
+
+
+async def test_a_second_agent_in_the_same_directory_does_not_start():
+    async with province() as gialai:
+        port = free_port()
+        first = await gialai.edge(A, local=configuration.Local(port=port))
+        second = Edge(first.places, first.config)
+        with pytest.raises(OSError, match="address already in use"):
+            await second.start()
+        first.drop("a.pdf", PDF)
+        await gialai.join(B)
+        await eventually((first.places.done / "a.pdf").exists, "the first one works on")

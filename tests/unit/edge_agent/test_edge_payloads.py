@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import errno
 import hashlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from edge_agent.payloads import CHUNK, Payloads, copy_durably
+from edge_agent.payloads import CHUNK, Payloads, StoredPayload, copy_durably
 from protocol.errors import ExchangeError
 from runtime import durable
 
 DATA = b"\r\n" + bytes(range(256)) * 3000 + b"\r\n"
 
 
-async def chunks(*pieces: bytes) -> AsyncIterator[bytes]:
-    for piece in pieces:
-        yield piece
+def store(payloads: Payloads, *pieces: bytes) -> StoredPayload:
+    with payloads.writer() as writer:
+        for piece in pieces:
+            writer.write(piece)
+        return writer.finish()
 
 
 def files(folder: Path) -> list[Path]:
@@ -27,7 +28,7 @@ def files(folder: Path) -> list[Path]:
 
 async def test_octets_come_back_as_they_went_in_from_any_offset(tmp_path: Path):
     payloads = Payloads(tmp_path, limit=1 << 20)
-    stored = await payloads.store(chunks(DATA[:10], b"", DATA[10:]))
+    stored = store(payloads, DATA[:10], b"", DATA[10:])
     assert (stored.sha256, stored.size) == (hashlib.sha256(DATA).hexdigest(), len(DATA))
     assert b"".join([chunk async for chunk in payloads.chunks(stored.sha256)]) == DATA
     assert b"".join([chunk async for chunk in payloads.chunks(stored.sha256, 1000)]) == DATA[1000:]
@@ -37,22 +38,22 @@ async def test_octets_come_back_as_they_went_in_from_any_offset(tmp_path: Path):
     assert not payloads.has("00" * 32, 1)
 
 
-async def test_the_same_octets_are_one_file(tmp_path: Path):
+def test_the_same_octets_are_one_file(tmp_path: Path):
     payloads = Payloads(tmp_path, limit=1 << 20)
-    await payloads.store(chunks(DATA))
-    await payloads.store(chunks(DATA))
+    store(payloads, DATA)
+    store(payloads, DATA)
     assert len(files(tmp_path)) == 1
 
 
-async def test_too_large_is_refused_and_leaves_nothing(tmp_path: Path):
+def test_too_large_is_refused_and_leaves_nothing(tmp_path: Path):
     payloads = Payloads(tmp_path, limit=len(DATA) - 1)
     with pytest.raises(ExchangeError) as refusal:
-        await payloads.store(chunks(DATA))
+        store(payloads, DATA)
     assert refusal.value.kind.code == "mime.part-too-large"
     assert files(tmp_path) == []
 
 
-async def test_a_full_disk_is_temporary_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_full_disk_is_temporary_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -61,11 +62,11 @@ async def test_a_full_disk_is_temporary_and_leaves_nothing(tmp_path: Path, monke
         with monkeypatch.context() as patch:
             patch.setattr(durable, name, full)
             with pytest.raises(ExchangeError) as refusal:
-                await payloads.store(chunks(DATA))
+                store(payloads, DATA)
         assert refusal.value.kind.code == "server.disk-full"
         assert refusal.value.kind.temporary
         assert files(tmp_path) == []
-    await payloads.store(chunks(DATA))
+    store(payloads, DATA)
 
 
 def test_the_door_closes_before_the_disk_is_full(tmp_path: Path):

@@ -107,7 +107,7 @@ ILLEGAL = [
     "UPDATE outbox SET state = 'DA_GUI', hub_number = 1, receipt = 'r', ended_at = 'x' WHERE state = 'GUI_LOI'",
     "UPDATE outbox SET state = 'CHO_GUI', ended_at = NULL WHERE state = 'GUI_LOI'",
     "UPDATE outbox SET state = 'DA_GUI', ended_at = 'x' WHERE state = 'CHO_GUI'",
-    "UPDATE outbox SET envelope = x'00'",
+    "UPDATE outbox SET envelope = x'00' WHERE state <> 'CHO_GUI'",
     "UPDATE outbox SET digest = 'x'",
     "DELETE FROM outbox",
     "UPDATE inbox SET receipt = ''",
@@ -135,6 +135,15 @@ def test_no_writer_takes_a_way_that_has_no_arrow(tmp_path: Path, statement: str)
     with pytest.raises(pysqlite3.IntegrityError):
         connection.execute(statement)
     connection.close()
+
+
+def test_only_what_waits_may_be_sealed_again(store: Store):
+    number = store.outbox.accept(prepared(), NOW).number
+    store.outbox.resealed(number, b"<again/>", NOW)
+    assert store.outbox.envelope(number) == b"<again/>"
+    store.outbox.sent(number, hub_number=1, receipt="r", now=NOW)
+    store.outbox.resealed(number, b"<later/>", NOW)
+    assert store.outbox.envelope(number) == b"<again/>"
 
 
 def test_a_message_of_the_hub_is_received_once_and_confirmed_once(store: Store):
