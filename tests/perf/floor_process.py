@@ -1,7 +1,9 @@
-"""The floor beside the hub: the same requests answered with nothing but their HTTP, TLS, hashing, signatures and fsync.
+"""The floor beside the hub: the same requests answered with nothing but what no hub could leave out.
 
-Per document: one RSA verification and SHA-256 over envelope and attachment on the way in, a group fsync before the
-answer with one Ed25519 signature for the group, the stored octets on the way out. No XML, no ledger, no tree, no checks.
+`bare`: HTTP, TLS, one SHA-256 over the request, one RSA-2048 verification, a group fsync with one Ed25519 signature
+before the answer, the stored octets on the way out. `sealed` adds what a sealed document needs by its definition: the
+request is read by the MIME reader, its envelope parsed, and the seal opened (exclusive C14N, digest, signature).
+Neither has a ledger, a tree, a certificate check, a mailbox or any other rule.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import asyncio
 import hashlib
 import os
 import sys
-import tempfile
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from aiohttp import web
@@ -19,83 +21,138 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 
 from certs import tls
 from certs.bundle import TrustBundle
+from protocol import native, soap
+from protocol.http.incoming import IncomingMessage
+from protocol.seal import open_seal
 from runtime import service
 
 ANSWER = b"<lt:MessageNumber>%d</lt:MessageNumber>" + b" " * 1800
-MESSAGES = b'<lt:Message number="%d" kind="document"/>' + b" " * 300
+MESSAGE = b'<lt:Message number="%d" kind="%b"/>' + b" " * 300
+
+
+class Queue:
+    """Numbers that wait for whoever asks."""
+
+    def __init__(self) -> None:
+        self._numbers: list[int] = []
+        self._filled = asyncio.Event()
+
+    def put(self, numbers: list[int]) -> None:
+        self._numbers += numbers
+        if numbers:
+            self._filled.set()
+
+    async def take(self, limit: int) -> list[int]:
+        """Up to `limit` numbers; waits for the first."""
+        while not self._numbers:
+            self._filled.clear()
+            await self._filled.wait()
+        found, self._numbers = self._numbers[:limit], self._numbers[limit:]
+        return found
 
 
 class Floor:
-    def __init__(self, folder: Path) -> None:
-        self._rsa = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        self._signed = self._rsa.sign(b"x", padding.PKCS1v15(), hashes.SHA256())
-        self._public = self._rsa.public_key()
+    """The answers. `read` turns a request of SendDocument into the octets to be stored."""
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        self._read: Callable[[web.Request], Awaitable[bytes]] = {"bare": self._bare, "sealed": self._sealed}[kind]
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._signed = key.sign(b"x", padding.PKCS1v15(), hashes.SHA256())
+        self._public = key.public_key()
         self._log = ed25519.Ed25519PrivateKey.generate()
         self._file = os.open(folder / "floor", os.O_RDWR | os.O_CREAT | os.O_APPEND)
         self._end = 0
         self._stored: list[tuple[int, int]] = []
         self._pending: list[tuple[bytes, asyncio.Future[int]]] = []
-        self._waiting: list[int] = []
-        self._notices: list[int] = []
+        self._documents = Queue()
+        self._notices = Queue()
         self._wake = asyncio.Event()
 
     async def writer(self) -> None:
+        """One write, one fsync and one signature for all that wait."""
         while True:
             await self._wake.wait()
             self._wake.clear()
             group, self._pending = self._pending, []
             await asyncio.to_thread(self._write, [data for data, _ in group])
             self._log.sign(b"checkpoint")
-            for data, future in group:
+            first = len(self._stored) + 1
+            for number, (data, future) in enumerate(group, first):
                 self._stored.append((self._end, len(data)))
                 self._end += len(data)
-                self._waiting.append(len(self._stored))
-                future.set_result(len(self._stored))
+                future.set_result(number)
+            self._documents.put(list(range(first, first + len(group))))
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Any of the requests of the load."""
+        if request.headers["Content-Type"].startswith("multipart/"):
+            return await self._send(request)
+        body = await request.read()
+        if b"<lt:GetPending" in body:
+            return await self._list(b">200<" in body)
+        if b"<lt:GetDocument" in body:
+            position, length = self._stored[_number(body) - 1]
+            return web.Response(body=b"<lt:Receipt>" + os.pread(self._file, length, position))
+        return web.Response(body=b"confirmed")
+
+    async def _send(self, request: web.Request) -> web.Response:
+        data = await self._read(request)
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._pending.append((data, future))
+        self._wake.set()
+        return web.Response(body=ANSWER % await future)
+
+    async def _list(self, notices: bool) -> web.Response:
+        if notices:
+            found, kind = await self._notices.take(200), b"notice"
+        else:
+            found, kind = await self._documents.take(50), b"document"
+            self._notices.put(found)
+        return web.Response(body=b"".join(MESSAGE % (number, kind) for number in found))
+
+    async def _bare(self, request: web.Request) -> bytes:
+        body = await request.read()
+        hashlib.sha256(body).digest()
+        self._public.verify(self._signed, b"x", padding.PKCS1v15(), hashes.SHA256())
+        return body
+
+    async def _sealed(self, request: web.Request) -> bytes:
+        message = IncomingMessage(request)
+        asked = native.read_request(soap.read_envelope(await message.read_root()).body)
+        assert isinstance(asked, native.SendDocumentRequest)
+        opened = open_seal(asked.envelope)
+        pieces = [opened.sealed]
+        async for upload in message.uploads():
+            data = b"".join([piece async for piece in upload])
+            hashlib.sha256(data).digest()
+            pieces += [b"\r\n\r\n", data]
+        return b"".join(pieces)
 
     def _write(self, group: list[bytes]) -> None:
         os.write(self._file, b"".join(group))
         os.fsync(self._file)
 
-    async def handle(self, request: web.Request) -> web.Response:
-        body = await request.read()
-        if b"SendDocument" in body[:2000]:
-            hashlib.sha256(body).digest()
-            self._public.verify(self._signed, b"x", padding.PKCS1v15(), hashes.SHA256())
-            future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-            self._pending.append((body, future))
-            self._wake.set()
-            return web.Response(body=ANSWER % await future)
-        if b"GetPending" in body:
-            if b">200<" in body:
-                found, self._notices = self._notices, []
-            else:
-                found, self._waiting = self._waiting[:50], self._waiting[50:]
-                self._notices += found
-            if not found:
-                await asyncio.sleep(0.005)
-            return web.Response(body=b"".join(MESSAGES % number for number in found))
-        if b"GetDocument" in body:
-            number = int(body.split(b"<lt:MessageNumber>", 1)[1].split(b"<", 1)[0])
-            position, length = self._stored[number - 1]
-            return web.Response(body=b"<lt:Receipt>" + os.pread(self._file, length, position))
-        return web.Response(body=b"ok")
+
+def _number(body: bytes) -> int:
+    return int(body.split(b"<lt:MessageNumber>", 1)[1].split(b"<", 1)[0])
 
 
-async def run(hub_folder: Path, drain: asyncio.Event) -> None:
-    folder = Path(tempfile.mkdtemp(dir=hub_folder))
-    floor = Floor(folder)
+async def serve(folder: Path, kind: str, port: int, drain: asyncio.Event) -> None:
+    """Answer with the certificate of the hub in `folder` until `drain`."""
+    floor = Floor(folder, kind)
     task = asyncio.create_task(floor.writer())
     app = web.Application(client_max_size=1 << 30)
     app.router.add_post("/lienthong/v1", floor.handle)
-    runner = web.AppRunner(app, access_log=None)
+    # a poll whose client has gone must not take what is meant for the next
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
-    context = tls.server_context(hub_folder / "hub.pem", hub_folder / "hub.key", TrustBundle.load(hub_folder / "ca"))
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-    print(runner.addresses[0][1], flush=True)
+    context = tls.server_context(folder / "hub.pem", folder / "hub.key", TrustBundle.load(folder / "ca"))
+    await web.TCPSite(runner, "127.0.0.1", port, ssl_context=context).start()
     await drain.wait()
     task.cancel()
     await runner.cleanup()
 
 
 if __name__ == "__main__":
-    service.run(lambda drain: run(Path(sys.argv[1]), drain))
+    sys.setswitchinterval(0.001)
+    service.run(lambda drain: serve(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), drain))

@@ -1,21 +1,34 @@
-"""The load of the hub bench: agencies send sealed documents, fetch and confirm what they get, read their notices."""
+"""The load of the throughput rows: agencies send sealed documents, fetch and confirm what they get, read their notices.
+
+Four agencies send and four others receive, as edge agents do: a sender keeps several requests under way, a recipient
+long-polls, fetches over two connections and confirms what one poll gave in one call. A run is over when every document
+was accepted, delivered and confirmed and every sender has read the notice of each.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import re
 import time
+from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import Final
 
 from protocol import native, soap
 from protocol.soap import SoapVersion
 from tests.perf.wire import Connection, post
 from tests.support.agency import AgencyClient, Attached, multipart
 
-PATH = "/lienthong/v1"
-SOAP = "application/soap+xml; charset=utf-8"
-_MESSAGE = re.compile(rb'<lt:Message number="(\d+)" kind="(\w+)"')
-_FETCHED = re.compile(rb"<lt:Receipt>")
+PATH: Final = "/lienthong/v1"
+SOAP: Final = "application/soap+xml; charset=utf-8"
+AT_ONCE: Final = 8
+"""Documents that one sender has under way at once."""
+FETCHERS: Final = 2
+"""Connections over which one recipient fetches."""
+PATIENCE: Final = 120.0
+"""Seconds after which a run has failed."""
+_MESSAGE: Final = re.compile(rb'<lt:Message number="(\d+)" kind="(\w+)"')
 
 
 def request(body: bytes) -> bytes:
@@ -23,15 +36,25 @@ def request(body: bytes) -> bytes:
     return post(PATH, soap.write_envelope(SoapVersion.V12, body), SOAP)
 
 
-def prepare(agency: AgencyClient, to: str, count: int, size: int, base: bytes, first: int = 0) -> list[bytes]:
-    """Whole requests of `count` sealed documents with one attachment of `size` octets each, all different."""
+class Letter:
+    """One whole request: a sealed document with one attachment, and the stamp by which it is known on arrival."""
+
+    __slots__ = ("data", "stamp")
+
+    def __init__(self, data: bytes, stamp: bytes) -> None:
+        self.data = data
+        self.stamp = stamp
+
+
+def prepare(agency: AgencyClient, to: str, numbers: range, size: int, base: bytes) -> list[Letter]:
+    """A letter for each number, with an attachment of `size` octets, all different."""
     made = []
-    for number in range(first, first + count):
-        stamp = b"%s-%d;" % (agency.code.encode(), number)
+    for number in numbers:
+        stamp = b"<%s-%d>" % (agency.code.encode(), number)
         attached = Attached("f1", stamp + base[: size - len(stamp)])
         envelope = agency.sealed(agency.document([to], str(number), [attached]))
         body, content_type = multipart(soap.write_envelope(SoapVersion.V12, native.write_send(envelope)), [attached])
-        made.append(post(PATH, body, content_type))
+        made.append(Letter(post(PATH, body, content_type), stamp))
     return made
 
 
@@ -39,109 +62,126 @@ def prepare(agency: AgencyClient, to: str, count: int, size: int, base: bytes, f
 class Result:
     """What one run measured; seconds."""
 
-    sent: int = 0
-    delivered: int = 0
-    notices: int = 0
+    documents: int = 0
     seconds: float = 0.0
+    generator_cpu: float = 0.0
+    requests: Counter[str] = field(default_factory=Counter)
     accept: list[float] = field(default_factory=list)
     latency: list[float] = field(default_factory=list)
 
     @property
     def rate(self) -> float:
         """Documents accepted, delivered and confirmed, per second."""
-        return self.delivered / self.seconds
+        return self.documents / self.seconds
 
-    def percentile(self, share: float) -> float:
-        """Accept → delivered, seconds."""
-        ordered = sorted(self.latency)
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+def percentile(values: list[float], share: float) -> float:
+    """The value below which `share` of the values lie."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 class Load:
-    """One run: every prepared request is sent, every document fetched and confirmed, every notice read."""
+    """One run against a server on `port`. `pace` is documents per second, 0 as fast as it goes."""
 
-    def __init__(self, host: str, port: int, pace: float = 0.0) -> None:
-        self._host = host
+    def __init__(self, port: int, pace: float = 0.0) -> None:
         self._port = port
         self._pace = pace
-        self.result = Result()
-        self._accepted: dict[int, float] = {}
-        self._sent_at: dict[bytes, float] = {}
+        self._begun = 0
+        self._start = 0.0
         self._expected = 0
+        self._notices = 0
+        self._finished = asyncio.Event()
+        self._outstanding: set[bytes] = set()
+        self._accepted: dict[int, float] = {}
+        self._fetched: dict[int, float] = {}
+        self.result = Result()
 
-    async def run(
-        self, senders: dict[AgencyClient, list[bytes]], recipients: list[AgencyClient], connections: int = 4
-    ) -> Result:
-        """Returns when every document was delivered, confirmed and its notice read."""
-        self._expected = sum(len(requests) for requests in senders.values())
-        tasks = []
-        start = time.perf_counter()
-        for agency, requests in senders.items():
-            queue = list(reversed(requests))
-            tasks += [self._send(agency, queue, start) for _ in range(connections)]
-            tasks.append(self._read_notices(agency))
-        tasks += [self._receive(agency) for agency in recipients]
-        self._pacer = 0
-        await asyncio.gather(*tasks)
-        return self.result
+    async def run(self, senders: dict[AgencyClient, list[Letter]], recipients: list[AgencyClient]) -> Result:
+        """Raises when a document came doubled, changed or not at all."""
+        self._outstanding = {letter.stamp for letters in senders.values() for letter in letters}
+        self._expected = len(self._outstanding)
+        before = time.process_time()
+        self._start = time.perf_counter()
+        async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group:
+            polls = [group.create_task(self._receive(agency)) for agency in recipients]
+            for agency, letters in senders.items():
+                polls.append(group.create_task(self._read_notices(agency)))
+                queue = list(reversed(letters))
+                for _ in range(AT_ONCE):
+                    group.create_task(self._send(agency, queue))
+            await self._finished.wait()
+            for poll in polls:
+                poll.cancel()
+        result = self.result
+        result.generator_cpu = time.process_time() - before
+        # a recipient can have its document before the sender has its receipt
+        result.latency = [max(0.0, at - self._accepted[number]) for number, at in self._fetched.items()]
+        if self._outstanding:
+            raise RuntimeError(f"{len(self._outstanding)} documents never came")
+        return result
 
     def _connection(self, agency: AgencyClient) -> Connection:
-        return Connection(self._host, self._port, agency.context)
+        return Connection("localhost", self._port, agency.context)
 
-    async def _send(self, agency: AgencyClient, queue: list[bytes], start: float) -> None:
-        connection = self._connection(agency)
-        await connection.open()
-        while queue:
-            data = queue.pop()
-            if self._pace:
-                self._pacer += 1
-                delay = start + self._pacer / self._pace - time.perf_counter()
-                if delay > 0:
-                    await asyncio.sleep(delay)
-            began = time.perf_counter()
-            _, answer = await connection.call(data)
-            ended = time.perf_counter()
-            number = int(answer.split(b"<lt:MessageNumber>", 1)[1].split(b"<", 1)[0])
-            self._accepted[number] = ended
-            self.result.accept.append(ended - began)
-            self.result.sent += 1
-        connection.close()
+    async def _call(self, connection: Connection, operation: str, data: bytes) -> bytes:
+        self.result.requests[operation] += 1
+        return await connection.call(data)
+
+    async def _send(self, agency: AgencyClient, queue: list[Letter]) -> None:
+        with self._connection(agency) as connection:
+            while queue:
+                letter = queue.pop()
+                if self._pace:
+                    self._begun += 1
+                    await asyncio.sleep(self._start + self._begun / self._pace - time.perf_counter())
+                await self._send_one(connection, letter)
+
+    async def _send_one(self, connection: Connection, letter: Letter) -> None:
+        began = time.perf_counter()
+        answer = await self._call(connection, "send", letter.data)
+        ended = time.perf_counter()
+        number = int(answer.split(b"<lt:MessageNumber>", 1)[1].split(b"<", 1)[0])
+        if number in self._accepted:
+            raise RuntimeError(f"number {number} was given twice")
+        self._accepted[number] = ended
+        self.result.accept.append(ended - began)
 
     async def _receive(self, agency: AgencyClient) -> None:
-        """Long-poll, fetch over two connections, confirm in one call: as an edge agent does."""
-        poll = self._connection(agency)
-        fetchers = [self._connection(agency) for _ in range(2)]
-        started = time.perf_counter()
-        while self.result.delivered < self._expected:
-            _, answer = await poll.call(request(native.write_get_pending(50, 1)))
+        with ExitStack() as stack:
+            poll, *fetchers = (stack.enter_context(self._connection(agency)) for _ in range(1 + FETCHERS))
+            await self._receive_over(poll, fetchers)
+
+    async def _receive_over(self, poll: Connection, fetchers: list[Connection]) -> None:
+        while True:
+            answer = await self._call(poll, "pending", request(native.write_get_pending(50, 1)))
             numbers = [int(number) for number, kind in _MESSAGE.findall(answer) if kind == b"document"]
             if not numbers:
                 continue
-            shares = [numbers[index :: len(fetchers)] for index in range(len(fetchers))]
+            shares = [numbers[index::FETCHERS] for index in range(FETCHERS)]
             await asyncio.gather(*(self._fetch(one, share) for one, share in zip(fetchers, shares, strict=True)))
-            await poll.call(request(native.write_confirm(numbers)))
-            now = time.perf_counter()
-            self.result.delivered += len(numbers)
-            self.result.seconds = now - started
-        for connection in (poll, *fetchers):
-            connection.close()
+            await self._call(poll, "confirm", request(native.write_confirm(numbers)))
+            self.result.documents += len(numbers)
+            self._look_at_end()
 
     async def _fetch(self, connection: Connection, numbers: list[int]) -> None:
         for number in numbers:
-            _, answer = await connection.call(request(native.write_get_document(number)))
-            if not _FETCHED.search(answer[:2000]):
-                raise RuntimeError(answer[:500])
-            accepted = self._accepted.get(number)
-            now = time.perf_counter()
-            # a recipient can be faster than the sender's own answer
-            self.result.latency.append(max(0.0, now - accepted) if accepted is not None else 0.0)
+            answer = await self._call(connection, "fetch", request(native.write_get_document(number)))
+            self._fetched[number] = time.perf_counter()
+            beginning = answer.rindex(b"\r\n\r\n<H21.") + 4
+            self._outstanding.remove(answer[beginning : answer.index(b">", beginning) + 1])
 
     async def _read_notices(self, agency: AgencyClient) -> None:
-        connection = self._connection(agency)
-        while self.result.notices < self._expected:
-            _, answer = await connection.call(request(native.write_get_pending(200, 1)))
-            numbers = [int(number) for number, _ in _MESSAGE.findall(answer)]
-            if numbers:
-                await connection.call(request(native.write_confirm(numbers)))
-                self.result.notices += len(numbers)
-        connection.close()
+        with self._connection(agency) as connection:
+            while True:
+                answer = await self._call(connection, "notices", request(native.write_get_pending(200, 1)))
+                numbers = [int(number) for number, _ in _MESSAGE.findall(answer)]
+                if numbers:
+                    await self._call(connection, "confirm", request(native.write_confirm(numbers)))
+                    self._notices += len(numbers)
+                    self._look_at_end()
+
+    def _look_at_end(self) -> None:
+        if self.result.documents == self._notices == self._expected:
+            self.result.seconds = time.perf_counter() - self._start
+            self._finished.set()
