@@ -149,13 +149,13 @@ def status(folder: Path, limit: int, *, as_json: bool) -> None:
 @cli.command()
 @_DIR
 def doctor(folder: Path) -> None:
-    """Khám máy: chứng thư, đồng hồ, đĩa, thư mục, cơ sở dữ liệu, trục. Mỗi dòng OK hoặc LỖI kèm cách xử lý."""
+    """Khám máy: chứng thư, đồng hồ, đĩa, thư mục, cơ sở dữ liệu, trục. Mỗi dòng ĐẠT hoặc LỖI kèm cách xử lý."""
     from edge_agent.doctor import examine
 
     places, config = _load(folder)
     findings = examine(places, config)
     for finding in findings:
-        click.echo(f"{'OK ' if finding.good else 'LỖI'} {finding.subject}: {finding.sentence}")
+        click.echo(f"{'ĐẠT' if finding.good else 'LỖI'} {finding.subject}: {finding.sentence}")
     if not all(finding.good for finding in findings):
         raise click.exceptions.Exit(commands.EXIT_FAILED)
 
