@@ -1,7 +1,7 @@
 """An agency as the hub sees it: a client of the native package that goes on until it holds what it asked for.
 
 Every operation is repeated over a lost connection and a temporary error, the way an edge agent does, also across the
-death of the hub, which `Stage.fell` notices and repairs. An answer outside the vocabulary, and a permanent refusal of
+death of the hub, which `fell` notices and repairs. An answer outside the vocabulary, and a permanent refusal of
 what is right, are violations.
 """
 
@@ -15,7 +15,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import aiohttp
 from lxml import etree
@@ -28,11 +28,11 @@ from protocol.seal import open_seal
 from protocol.signing import Signer
 from protocol.soap import SoapVersion
 from tests.faults.papers import Paper
-from tests.faults.runs import Stage, StuckError, ViolationError
+from tests.faults.runs import StuckError, ViolationError
 
 T = TypeVar("T")
 PATH: Final = "/lienthong/v1"
-PATIENCE: Final = 30.0
+PATIENCE: Final = 12.0
 """Seconds after which an operation that never succeeds is stuck."""
 ATTEMPT: Final = 8.0
 PAUSE: Final = 0.01
@@ -49,6 +49,53 @@ class Received:
     attachments: dict[str, str]
 
 
+class Line(Protocol):
+    """Where the other side listens, and what becomes of it when it dies: a `Stage`, or a `Steady` one."""
+
+    port: int
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+
+    def fell(self) -> bool:
+        """True when it had died and was started again."""
+
+
+@dataclass
+class Steady:
+    """A side that no fault strikes."""
+
+    port: int
+    alive: bool = True
+
+    def fell(self) -> bool:
+        """Never."""
+        return False
+
+
+async def persist(line: Line, who: str, attempt: Callable[[], Awaitable[T]]) -> T:
+    """`attempt` until it succeeds, over lost connections, temporary errors and deaths.
+
+    Raises ViolationError for a permanent refusal and for an answer that is none, StuckError when patience ends.
+    """
+    deadline = time.monotonic() + PATIENCE
+    last: object = None
+    while time.monotonic() < deadline:
+        try:
+            return await attempt()
+        except (aiohttp.ClientError, TimeoutError, OSError, asyncio.IncompleteReadError) as error:
+            last = error
+        except ExchangeError as error:
+            last = error
+            half_answered = error.kind in (errors.BAD_ANSWER, errors.MIME_TRUNCATED)
+            if (half_answered and line.alive) or not (half_answered or error.kind.temporary):
+                raise ViolationError(f"{who} is refused: {error} {error.details}") from error
+        if not line.fell():
+            await asyncio.sleep(PAUSE)
+    raise StuckError(f"{who} gives up after {PATIENCE} s: {last!r}")
+
+
 class AgencyClient:
     """One agency's line to the hub."""
 
@@ -56,14 +103,14 @@ class AgencyClient:
         self.code = code
         self.signer = signer
         self._tls = tls
-        self._stage: Stage | None = None
+        self._line: Line | None = None
         self._session: aiohttp.ClientSession | None = None
 
     @contextlib.asynccontextmanager
-    async def on(self, stage: Stage) -> AsyncIterator[AgencyClient]:
+    async def on(self, line: Line) -> AsyncIterator[AgencyClient]:
         """The same agency, connected to this run's hub."""
         bound = AgencyClient(self.code, self.signer, self._tls)
-        bound._stage = stage
+        bound._line = line
         connector = aiohttp.TCPConnector(ssl=self._tls)
         timeout = aiohttp.ClientTimeout(total=ATTEMPT)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout) as bound._session:
@@ -108,28 +155,13 @@ class AgencyClient:
         )
 
     async def _until(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        assert self._stage
-        deadline = time.monotonic() + PATIENCE
-        last: object = None
-        while time.monotonic() < deadline:
-            try:
-                return await attempt()
-            except (aiohttp.ClientError, TimeoutError, OSError, asyncio.IncompleteReadError) as error:
-                last = error
-            except ExchangeError as error:
-                last = error
-                if error.kind in (errors.BAD_ANSWER, errors.MIME_TRUNCATED) and not self._stage.alive:
-                    pass  # the hub died while it answered
-                elif not error.kind.temporary or error.kind is errors.BAD_ANSWER:
-                    raise ViolationError(f"{self.code} is refused: {error} {error.details}") from error
-            if not self._stage.fell():
-                await asyncio.sleep(PAUSE)
-        raise StuckError(f"{self.code} gives up after {PATIENCE} s: {last!r}")
+        assert self._line
+        return await persist(self._line, self.code, attempt)
 
     async def _post(self, body: bytes, content_type: str) -> aiohttp.ClientResponse:
         assert self._session
-        assert self._stage
-        url = f"https://127.0.0.1:{self._stage.port}{PATH}"
+        assert self._line
+        url = f"https://127.0.0.1:{self._line.port}{PATH}"
         return await self._session.post(url, data=body, headers={"Content-Type": content_type})
 
     async def _operation(self, body: bytes, read: Callable[[etree._Element], T]) -> T:
@@ -152,8 +184,8 @@ class AgencyClient:
     async def _upload(self, data: bytes) -> None:
         """From the octet on that the hub does not have yet; in two halves, so that there is something to resume."""
         assert self._session
-        assert self._stage
-        url = f"https://127.0.0.1:{self._stage.port}{PATH}/payloads/{hashlib.sha256(data).hexdigest()}"
+        assert self._line
+        url = f"https://127.0.0.1:{self._line.port}{PATH}/payloads/{hashlib.sha256(data).hexdigest()}"
         async with self._session.head(url) as response:
             offset = int(response.headers.get("Upload-Offset", "0"))
         while offset < len(data):
@@ -169,13 +201,13 @@ class AgencyClient:
         async with await self._post(envelope, f"{VERSION.content_type}; charset=utf-8") as response:
             content_type = response.headers.get("Content-Type", "")
             data = await response.read()
-        root, parts = _parts(data, content_type) if content_type.startswith("multipart/") else (data, {})
+        root, attachments = parts(data, content_type) if content_type.startswith("multipart/") else (data, {})
         receipt, sealed = native.read_delivery(soap.read_answer(root, max_size=1 << 22).body)
-        return Received(receipt, open_seal(sealed).digest, parts)
+        return Received(receipt, open_seal(sealed).digest, attachments)
 
 
-def _parts(data: bytes, content_type: str) -> tuple[bytes, dict[str, str]]:
-    """The root, and the SHA-256 of each attachment by content id."""
+def parts(data: bytes, content_type: str) -> tuple[bytes, dict[str, str]]:
+    """The root of a multipart answer, and the SHA-256 of each attachment by content id."""
     reader = MultipartReader(content_type, LIMITS)
     bodies: list[tuple[str, bytearray]] = []
     for event in [*reader.feed(data), *reader.close()]:

@@ -14,54 +14,26 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import pysqlite3
 
-from protocol.checkpoint import Checkpoint, read_checkpoint
 from protocol.errors import ExchangeError
-from protocol.exchange import Accepted, Summary
-from protocol.merkle import verify_consistency
-from protocol.receipts import Leaf, Receipt, verify
+from protocol.exchange import Summary
 from tests.faults import papers
-from tests.faults.agency import PATIENCE, AgencyClient, codes
+from tests.faults.agency import AgencyClient, codes
+from tests.faults.evidence import Records, history_is_one, mailbox
 from tests.faults.papers import Paper
 from tests.faults.province import Province, found
-from tests.faults.runs import Stage, StuckError, ViolationError, together
+from tests.faults.runs import Stage, ViolationError, together
 
 SENDERS: Final = ("H21.1", "H21.2")
 RECIPIENTS: Final = ("H21.3", "H21.4")
 ARRIVED: Final = 1
 REGISTERED: Final = 3
-
-
-@dataclass
-class Records:
-    """What the agencies hold at the end: their side of the promise."""
-
-    vkey: str
-    accepted: dict[str, Accepted] = field(default_factory=dict)
-    received: dict[tuple[str, int], Summary] = field(default_factory=dict)
-    confirmed: set[tuple[str, int]] = field(default_factory=set)
-    checkpoints: dict[int, Checkpoint] = field(default_factory=dict)
-
-    def saw(self, text: str) -> Checkpoint:
-        """A checkpoint that somebody was shown; two trees of one size are a violation."""
-        seen = read_checkpoint(text, (self.vkey,))
-        if self.checkpoints.setdefault(seen.size, seen).root != seen.root:
-            raise ViolationError(f"two checkpoints of size {seen.size}: history was rewritten")
-        return seen
-
-    def proves(self, receipt: str) -> Leaf:
-        """The event that a receipt proves; its checkpoint is remembered."""
-        read = Receipt.from_text(receipt)
-        self.saw(read.checkpoint)
-        return verify(read, (self.vkey,))
 
 
 class HubScenario:
@@ -96,7 +68,7 @@ class HubScenario:
                 await self._exchange(records, clients)
                 stage.last_start()
                 await _nothing_waits(clients)
-                await _history_is_one(records, clients[SENDERS[0]])
+                await history_is_one(records, clients[SENDERS[0]])
                 _receipts_prove(records, self.papers)
         except ExchangeError as error:
             raise ViolationError(f"{error} {error.details}") from error
@@ -127,7 +99,7 @@ class HubScenario:
 
     async def _receive(self, records: Records, client: AgencyClient) -> None:
         due = {paper.document_id: paper for paper in self.papers if client.code in paper.recipients}
-        async for message in _mailbox(client, len(due)):
+        async for message in mailbox(client, len(due)):
             paper = due.get(message.document_id)
             if paper is None or message.kind != "document":
                 raise ViolationError(f"{client.code} has {codes([message])} in its mailbox, which is not for it")
@@ -147,7 +119,7 @@ class HubScenario:
             for kind in ("notice", *(("status",) if client.code == SENDERS[0] else ()))
         )
         heard: Counter[tuple[str, str, str]] = Counter()
-        async for message in _mailbox(client, due.total()):
+        async for message in mailbox(client, due.total()):
             if message.kind == "notice":
                 leaf = records.proves(message.receipt)
                 heard[message.kind, message.document_id, leaf.recipient] += 1
@@ -177,36 +149,9 @@ def _papers(clients: dict[str, AgencyClient]) -> list[Paper]:
     ]
 
 
-async def _mailbox(client: AgencyClient, count: int) -> AsyncIterator[Summary]:
-    """Each message of the mailbox once, confirmed after the caller has dealt with it, until `count` were confirmed."""
-    confirmed: dict[int, Summary] = {}
-    deadline = time.monotonic() + PATIENCE
-    while len(confirmed) < count:
-        if time.monotonic() > deadline:
-            raise StuckError(f"{client.code} has {codes(confirmed.values())}, and {count} were to come")
-        waiting = await client.pending(wait_seconds=0.2)
-        for message in waiting:
-            if message.number in confirmed:
-                raise ViolationError(f"{client.code} confirmed {codes([message])} and is offered it again")
-            yield message
-        numbers = [message.number for message in waiting]
-        if not numbers:
-            continue
-        outcomes = await client.confirm(numbers)
-        if wrong := [one for one in outcomes if one.outcome == "unknown"]:
-            raise ViolationError(f"{client.code} confirms what it was given, and the hub answers {wrong}")
-        confirmed |= {message.number: message for message in waiting}
-
-
 async def _fetch(records: Records, client: AgencyClient, message: Summary, paper: Paper) -> None:
-    """One document, compared octet by octet, its receipt proved; a second number for it is a second delivery."""
-    earlier = [
-        number for (code, number), one in records.received.items()
-        if code == client.code and one.document_id == message.document_id and number != message.number
-    ]  # fmt: skip
-    if earlier:
-        raise ViolationError(f"{client.code} got {paper.name} as {earlier[0]} and as {message.number}")
-    records.received[client.code, message.number] = message
+    """One document, compared octet by octet, its receipt proved."""
+    records.got(client.code, message)
     received = await client.fetch(message.number)
     sent = {name: hashlib.sha256(data).hexdigest() for name, data in paper.attachments.items()}
     if received.digest != paper.digest or received.attachments != sent:
@@ -220,16 +165,6 @@ async def _nothing_waits(clients: dict[str, AgencyClient]) -> None:
     for client in clients.values():
         if left := await client.pending():
             raise ViolationError(f"{client.code} confirmed everything and finds {codes(left)}")
-
-
-async def _history_is_one(records: Records, client: AgencyClient) -> None:
-    """Every checkpoint that was ever seen is a prefix of the last one."""
-    last = records.saw(await client.checkpoint())
-    for size, seen in sorted(records.checkpoints.items()):
-        if size > last.size:
-            raise ViolationError(f"a checkpoint of size {size} was shown, and the log has {last.size} events")
-        if size < last.size:
-            verify_consistency(size, seen.root, last.size, last.root, await client.consistency(size, last.size))
 
 
 def _receipts_prove(records: Records, sent: Sequence[Paper]) -> None:
@@ -277,6 +212,9 @@ def _disk_is_clean(root: Path, sent: Sequence[Paper]) -> None:
 
 
 def _belongs(path: Path, known: set[str], ends: dict[int, int]) -> bool:
+    """A committed segment, a large payload, or a whole upload that a document took: the hub forgets it in time."""
     if path.parent.name == "segments":
         return path.stat().st_size == ends.get(int(path.stem), -1)
+    if path.parent.name == "uploads":
+        return path.name.rpartition("-")[2] in known
     return path.parent.parent.name == "large" and path.name in known

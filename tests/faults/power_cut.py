@@ -1,13 +1,13 @@
 """What a power cut leaves of a folder: the journal of its changes, replayed by the rules of a pessimistic file system.
 
-The rules, which are those that POSIX promises and no more:
+The rules, which are what POSIX promises and every journalling file system keeps:
 
 * the content of a file is durable up to its last successful fsync or fdatasync;
 * a name (creation, rename, link, unlink, mkdir) is durable when the folder that holds it was fsynced afterwards;
-  fsync of a file says nothing about its name;
+  fsync of a file says nothing about its name; a rename between two folders is one change, durable with either;
 * after an fsync that *failed*, what it should have written is lost, and no later successful fsync brings it back;
 * of everything else, `Surviving.LOST` keeps nothing, and `Surviving.TORN` keeps a seeded random part: writes torn at
-  sector boundaries, and per folder the first few of its changes of names.
+  sector boundaries, and of the changes of names the first few.
 
 A kill without a power cut (`Surviving.KEPT`) loses nothing, and needs no replay.
 """
@@ -114,30 +114,48 @@ class Folder:
 
     inode: int
     mode: int
-    durable: dict[str, File | Folder] = field(default_factory=dict)
-    current: dict[str, File | Folder] = field(default_factory=dict)
-    pending: list[dict[str, File | Folder | None]] = field(default_factory=list)
+    durable: Names = field(default_factory=dict)
+    current: Names = field(default_factory=dict)
+    pending: list[Naming] = field(default_factory=list)
 
-    def change(self, names: dict[str, File | Folder | None]) -> None:
-        _rename(self.current, names)
-        self.pending.append(names)
+    def settle(self, last: Naming | None = None) -> None:
+        """A successful fsync: every change up to `last` (None: all); a file system commits them in their order."""
+        while self.pending:
+            change = self.pending.pop(0)
+            change.settle()
+            if change is last:
+                return
+
+
+Node = File | Folder
+Names = dict[str, Node]
+
+
+@dataclass(eq=False)
+class Naming:
+    """One change of names, in one folder or (a rename) in two; a name that becomes None is gone."""
+
+    parts: dict[Folder, dict[str, Node | None]]
+    durable: bool = False
+
+    def begin(self) -> None:
+        """The running process sees it."""
+        for folder, names in self.parts.items():
+            _rename(folder.current, names)
+            folder.pending.append(self)
 
     def settle(self) -> None:
-        for names in self.pending:
-            _rename(self.durable, names)
-        self.pending.clear()
-
-    def names(self, surviving: Surviving, chance: random.Random) -> dict[str, File | Folder]:
-        if surviving is Surviving.KEPT:
-            return self.current
-        result = dict(self.durable)
-        if surviving is Surviving.TORN:
-            for names in self.pending[: chance.randint(0, len(self.pending))]:
-                _rename(result, names)
-        return result
+        """It is durable, in both folders: no file system in use tears a rename."""
+        if self.durable:
+            return
+        self.durable = True
+        for folder, names in self.parts.items():
+            if self in folder.pending:
+                folder.settle(self)
+            _rename(folder.durable, names)
 
 
-def _rename(entries: dict[str, File | Folder], names: dict[str, File | Folder | None]) -> None:
+def _rename(entries: Names, names: dict[str, Node | None]) -> None:
     for name, node in names.items():
         if node is None:
             entries.pop(name, None)
@@ -151,7 +169,8 @@ class World:
     def __init__(self, root: Path, top: Folder) -> None:
         self.root = root
         self.top = top
-        self._inodes: dict[int, File | Folder] = {}
+        self._inodes: dict[int, Node] = {}
+        self._namings: list[Naming] = []
 
     @classmethod
     def take(cls, root: Path) -> Self:
@@ -167,7 +186,7 @@ class World:
     def plant(self, path: Path) -> None:
         """A file or folder that someone else than the process under test put there, durably."""
         status = path.lstat()
-        node: File | Folder
+        node: Node
         if stat.S_ISDIR(status.st_mode):
             node = Folder(status.st_ino, status.st_mode)
         else:
@@ -189,10 +208,20 @@ class World:
         """Puts the real folder into a state that a power cut may have left; nothing to do for KEPT."""
         if surviving is Surviving.KEPT:
             return
+        chance = random.Random(seed)
+        if surviving is Surviving.TORN:
+            waiting = [naming for naming in self._namings if not naming.durable]
+            for naming in waiting[: chance.randint(0, len(waiting))]:
+                naming.settle()
         modes = {path.lstat().st_ino: path.lstat().st_mode for path in self.root.rglob("*")}
         for path in self.root.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-        _write(self.top, self.root, surviving, random.Random(seed), modes)
+        _write(self.top, self.root, surviving, chance, modes)
+
+    def _name(self, parts: dict[Folder, dict[str, Node | None]]) -> None:
+        naming = Naming(parts)
+        naming.begin()
+        self._namings.append(naming)
 
     def _folder(self, path: Path) -> Folder:
         node = self.top
@@ -207,7 +236,7 @@ class World:
         at = Path(path)
         return self._folder(at.parent), at.name
 
-    def _node(self, entry: Entry) -> File | Folder:
+    def _node(self, entry: Entry) -> Node:
         try:
             return self._inodes[entry.inode]
         except KeyError:
@@ -239,13 +268,13 @@ class World:
             case Kind.MKDIR:
                 folder, name = self._place(entry.path)
                 made = self._inodes[entry.inode] = Folder(entry.inode, entry.mode)
-                folder.change({name: made})
+                self._name({folder: {name: made}})
             case Kind.UNLINK | Kind.RMDIR:
                 folder, name = self._place(entry.path)
-                folder.change({name: None})
+                self._name({folder: {name: None}})
             case Kind.LINK:
                 folder, name = self._place(entry.path2)
-                folder.change({name: self._node(entry)})
+                self._name({folder: {name: self._node(entry)}})
             case Kind.RENAME:
                 self._renamed(entry)
             case _:
@@ -260,7 +289,7 @@ class World:
         node = self._inodes[entry.inode] = File(entry.inode, entry.mode, bytearray())
         if entry.inode2:
             folder, name = self._place(entry.path)
-            folder.change({name: node})
+            self._name({folder: {name: node}})
 
     def _renamed(self, entry: Entry) -> None:
         if entry.offset & ~1 or not entry.path or not entry.path2:
@@ -268,11 +297,9 @@ class World:
         source, old = self._place(entry.path)
         target, new = self._place(entry.path2)
         node = self._node(entry)
-        if source is target:
-            source.change({old: None, new: node})
-        else:
-            target.change({new: node})
-            source.change({old: None})
+        parts: dict[Folder, dict[str, Node | None]] = {source: {old: None}}
+        parts.setdefault(target, {})[new] = node
+        self._name(parts)
 
 
 def _flatten(folder: Folder, above: str = "") -> Iterator[tuple[str, bytes]]:
@@ -288,7 +315,7 @@ def _write(folder: Folder, path: Path, surviving: Surviving, chance: random.Rand
     pending = [(folder, path)]
     while pending:
         folder, path = pending.pop()
-        for name, node in sorted(folder.names(surviving, chance).items()):
+        for name, node in sorted(folder.durable.items()):
             place = path / name
             mode = stat.S_IMODE(modes.get(node.inode, node.mode))
             if isinstance(node, Folder):

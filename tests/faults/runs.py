@@ -7,11 +7,13 @@ wrong. It must go on across the death of the program, the way the program's real
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import socket
 import tempfile
 import traceback
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol, Self
@@ -23,7 +25,10 @@ from tests.faults.shim import Action, Kind
 from tests.faults.zygote import Child, Zygote
 
 SHARED_MEMORY: Final = Path("/dev/shm")
-EXIT_SECONDS: Final = 20.0
+LOOK: Final = 0.01
+"""Seconds between two looks of the supervisor."""
+MAXIMUM_LIVES: Final = 8
+"""Of a program that nothing strikes any more, which nevertheless keeps dying."""
 
 
 class ViolationError(AssertionError):
@@ -51,7 +56,7 @@ class Scenario(Protocol):
         """The workload, to its end; raises ViolationError, StuckError."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Stage:
     """The folder, port and life of the program of one run."""
 
@@ -62,6 +67,8 @@ class Stage:
     faults: list[Fault]
     mutations: Sequence[str] = ()
     port: int = 0
+    peer_port: int = 0
+    """Of a second program that the scenario may start."""
     child: Child | None = None
     starts: int = 0
     notes: list[str] = field(default_factory=list)
@@ -117,6 +124,8 @@ class Stage:
         if self.alive:
             return False
         self.cut()
+        if self.starts == MAXIMUM_LIVES:
+            raise StuckError(f"the program died {self.starts} times: {', '.join(self.notes)}")
         self.start()
         return True
 
@@ -205,7 +214,9 @@ class Theatre:
         self._count += 1
         folder = self.place / f"run-{self._count}"
         shutil.copytree(self.template, folder / "root", symlinks=True)
-        return Stage(self.scenario, self.zygote, self.template, folder, list(faults), self.mutations, port=free_port())
+        return Stage(
+            self.scenario, self.zygote, self.template, folder, list(faults), self.mutations, free_port(), free_port()
+        )
 
     async def run(self, *faults: Fault) -> Outcome:
         """One run with one fault per life; what it broke is in the outcome, never raised."""
@@ -249,6 +260,24 @@ async def together(jobs: Iterable[Coroutine[Any, Any, None]]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def supervised(stage: Stage) -> AsyncIterator[None]:
+    """Meanwhile a program that died is started again, whoever else would notice it, or nobody."""
+
+    async def watch() -> None:
+        while True:
+            stage.fell()
+            await asyncio.sleep(LOOK)
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
 
 
 def free_port() -> int:

@@ -19,13 +19,17 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from tests.faults.mutations import MUTATIONS
 from tests.faults.plan import FAILURES, Fault, sweep
-from tests.faults.runs import Outcome, Scenario, Theatre
+from tests.faults.runs import Outcome, Scenario, Theatre, together
 from tests.faults.scenarios import SCENARIOS
 from tests.faults.shim import Kind
 
 SHOWN_VIOLATIONS = 12
-SECOND_LIFE_POINTS = 60
+SECOND_LIFE = 60
+"""Points of a second life that may be struck: recovery, and the first work after it."""
+PARALLEL = 2
+"""Runs at a time: a run waits more than it computes."""
 
 
 @dataclass
@@ -69,12 +73,17 @@ class Tally:
         return "\n".join([*lines, f"  {self.runs} runs, {self.missed} ended before their point was reached"])
 
 
-def chains(points: int, *, runs: int, seed: int) -> Iterator[tuple[Fault, ...]]:
-    """Faults for `runs` runs: one in five strikes the restarted program once more, early in its second life."""
+def chains(points: int, *, runs: int, seed: int, kinds: tuple[Kind, ...] = ()) -> Iterator[tuple[Fault, ...]]:
+    """Faults for `runs` runs in any order: one in five strikes the restarted program once more, early in its life."""
     chance = random.Random(seed)
-    second = sweep(SECOND_LIFE_POINTS, runs=runs, seed=seed + 1)
-    for first, again in zip(sweep(points, runs=runs, seed=seed), second, strict=True):
-        yield (first, again) if chance.random() < 0.2 else (first,)
+    first, second = (
+        list(sweep(points, runs=runs, seed=seed, kinds=kinds)),
+        list(sweep(SECOND_LIFE, runs=runs, seed=seed + 1)),
+    )
+    chance.shuffle(first)
+    chance.shuffle(second)
+    for one, again in zip(first, second, strict=True):
+        yield (one, again) if chance.random() < 0.2 else (one,)
 
 
 async def count(theatre: Theatre) -> tuple[Counter[Kind], Outcome]:
@@ -84,20 +93,25 @@ async def count(theatre: Theatre) -> tuple[Counter[Kind], Outcome]:
 
 
 async def run_sweep(
-    scenario: Scenario, *, runs: int, seed: int, mutations: Sequence[str] = (), stop: bool = False
+    scenario: Scenario, *, runs: int, seed: int, mutation: str = "", stop: bool = False, parallel: int = PARALLEL
 ) -> Tally:
-    """A counting run, then `runs` faults; `stop` at the first violation."""
-    theatre = await Theatre.open(scenario, mutations)
+    """A counting run, then `runs` faults, a few at a time; `stop` at the first violation."""
+    theatre = await Theatre.open(scenario, [f"tests.faults.mutations:apply={mutation}"] if mutation else [])
     tally = Tally()
     try:
         tally.points, counted = await count(theatre)
         if counted.violation:
             tally.violations.append(counted)
             return tally
-        for faults in chains(counted.points, runs=runs, seed=seed):
-            tally.add(await theatre.run(*faults))
-            if tally.violations and stop:
-                break
+        kinds = MUTATIONS[mutation].kinds if mutation else ()
+        points = sum(number for kind, number in tally.points.items() if not kinds or kind in kinds)
+        waiting = chains(points, runs=runs, seed=seed, kinds=kinds)
+
+        async def work() -> None:
+            while (faults := next(waiting, None)) and not (stop and tally.violations):
+                tally.add(await theatre.run(*faults))
+
+        await together(work() for _ in range(parallel))
     finally:
         theatre.close()
     return tally
@@ -118,6 +132,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("scenario", nargs="*", choices=[*SCENARIOS, []], help="default: all of the product")
     parser.add_argument("--runs", type=int, default=2000, help="faults per scenario")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30))
+    parser.add_argument("--mutation", default="", choices=["", *MUTATIONS], help="a precaution to take out")
     parser.add_argument("--fault", action="append", default=[], help="one fault, in its text form; twice for two lives")
     parser.add_argument("--again", type=int, default=1, help="how often to repeat --fault")
     return parser.parse_args()
@@ -151,7 +166,7 @@ def main() -> int:
             broken += asyncio.run(_repeat(scenario, [Fault.parse(text) for text in options.fault], options.again))
             continue
         print(f"{name}: {options.runs} runs, seed {options.seed}", flush=True)
-        tally = asyncio.run(run_sweep(scenario, runs=options.runs, seed=options.seed))
+        tally = asyncio.run(run_sweep(scenario, runs=options.runs, seed=options.seed, mutation=options.mutation))
         print(tally.table(name), flush=True)
         for count, outcome in tally.distinct()[:SHOWN_VIOLATIONS]:
             print(f"{count} times: {explain(scenario, outcome)}")

@@ -131,7 +131,10 @@ class Zygote:
         fault: Fault | None = None,
         mutations: Sequence[str] = (),
     ) -> Child:
-        """A child that applies `mutations`, watches `root`, arms `fault` and calls `target` ("module:function")."""
+        """A child that applies `mutations`, watches `root`, arms `fault` and calls `target` with `arguments`.
+
+        `target` is "module:function", a mutation "module:function" or "module:function=argument".
+        """
         armed = fault and [fault.action, fault.point, fault.error, fault.mask, fault.repeat, fault.death]
         answer = self.ask(
             do="fork",
@@ -159,7 +162,8 @@ def _child(request: dict[str, Any]) -> None:
         os.dup2(log, stream)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     for name in request["mutations"]:
-        _resolve(name)()
+        target, _, argument = name.partition("=")
+        _resolve(target)(*([argument] if argument else []))
     if request["watch"]:
         shim.watch(*map(Path, request["watch"]))
         if request["fault"]:

@@ -86,6 +86,18 @@ def test_a_rename_needs_the_fsync_of_the_folder(tmp_path: Path):
     assert left(tmp_path) == {"final": b"new"}
 
 
+@pytest.mark.parametrize("synced", ["from", "to"])
+def test_a_rename_between_two_folders_is_torn_by_nobody(tmp_path: Path, synced: str):
+    for name in ("from", "to"):
+        (tmp_path / name).mkdir()
+    world = World.take(tmp_path)
+    moved = entry(Kind.RENAME, tmp_path / "from" / "a", path2=str(tmp_path / "to" / "a"), inode=7)
+    whole = [*made(tmp_path / "from", "a", 7, b"data"), entry(Kind.FSYNC, tmp_path / "from" / "a", inode=7)]
+    world.replay([*whole, moved, sync(tmp_path / synced), sync(tmp_path / "from")])
+    world.cut(Surviving.LOST, 0)
+    assert left(tmp_path) == {"to/a": b"data"}
+
+
 def test_an_unlinked_file_comes_back_until_the_folder_is_fsynced(tmp_path: Path):
     (tmp_path / "a").write_bytes(b"data")
     gone = entry(Kind.UNLINK, tmp_path / "a", inode=(tmp_path / "a").stat().st_ino)
