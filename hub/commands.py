@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -266,6 +265,8 @@ def _load(folder: Path) -> HubConfiguration:
 
 def _administer(configuration: HubConfiguration, operation: str, **arguments: object) -> Any:  # noqa: ANN401 -- each operation's own
     """Through the running hub, or directly on the ledger when none runs."""
+    import asyncio
+
     from hub import offline
 
     return asyncio.run(offline.administer(configuration, operation, arguments))

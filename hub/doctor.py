@@ -7,10 +7,12 @@ import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TypedDict
 
 import msgspec
+import pysqlite3
 from cryptography import x509
 
 from certs.signers import FileSigner, LogSigner
@@ -121,11 +123,11 @@ def _ledger(configuration: HubConfiguration) -> Iterator[Finding]:
     if not path.exists():
         yield Finding("Sổ cái", good=True, sentence="chưa có (trục chưa chạy lần nào)")
         return
-    connection = database.connect(path, read_only=True)
     try:
-        found = connection.execute("PRAGMA quick_check(5)").fetchone()[0]
-    finally:
-        connection.close()
+        with closing(database.connect(path, read_only=True)) as connection:
+            found = connection.execute("PRAGMA quick_check(5)").fetchone()[0]
+    except pysqlite3.DatabaseError as error:  # too damaged even to be examined
+        found = str(error)
     sentence = "nguyên vẹn" if found == "ok" else f"hỏng: {found}; dừng trục và khôi phục từ bản sao lưu"
     yield Finding("Sổ cái", good=found == "ok", sentence=sentence)
 
