@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from hub.configuration import HubConfiguration
+from hub.installation import initialise
 from runtime import config
 
 PROGRAM = Path(sys.executable).with_name("lienthong-hub")
@@ -41,8 +43,15 @@ class HubProcess:
         self.log = folder.with_suffix(".log")
         self.temporary = folder.with_suffix(".tmp")
         if not (folder / "hub.toml").exists():
-            made = lienthong_hub("init", "--dir", folder, "--port", "0")
-            assert made.returncode == 0, made.stderr
+            initialise(
+                folder,
+                province="H21",
+                province_name="Gia Lai",
+                name="lienthong.example",
+                hosts=("localhost", "127.0.0.1"),
+                port=0,
+                at=datetime.now(UTC),
+            )
         for key, value in settings.items():
             self.configure(key, value)
         self._process: subprocess.Popen[bytes] | None = None
