@@ -150,11 +150,10 @@ class HubExchange:
 
     async def fetch(self, caller: Caller, number: int) -> Delivery:
         """A message of the caller's mailbox, waiting or delivered before."""
-        row = self.ledger.find_delivery(number, caller.agency)
-        message = None if row is None or row.state == "withdrawn" else self.ledger.find_message(number)
-        if message is None or message.envelope is None:
+        found = self.ledger.find_delivered(number, caller.agency)
+        if found is None or found[0].state == "withdrawn" or found[1].envelope is None:
             raise ExchangeError(errors.DOCUMENT_NOT_FOUND, element=str(number))
-        return await self.delivery(message)
+        return await self.delivery(found[1])
 
     async def delivery(self, message: Stored) -> Delivery:
         """A stored message, ready to be handed out."""

@@ -10,7 +10,7 @@ from hub.ledger import evidence
 from hub.ledger import statements as sql
 from hub.ledger.records import Agency, DeliveryRow, Placement, Stored, Waiting
 from hub.ledger.schema import MIGRATIONS
-from hub.ledger.transaction import read_agencies, read_delivery, read_stored
+from hub.ledger.transaction import read_agencies, read_delivered, read_delivery, read_stored
 from hub.ledger.writer import Work, Writer
 from hub.lock import FolderLock
 from hub.payloads.store import PayloadStore
@@ -76,6 +76,11 @@ class Ledger:
         """A message at a recipient."""
         row = self._reading.execute(sql.FIND_DELIVERY, (message, recipient)).fetchone()
         return None if row is None else read_delivery(row)
+
+    def find_delivered(self, message: int, recipient: str) -> tuple[DeliveryRow, Stored] | None:
+        """A message at a recipient, and the message itself."""
+        row = self._reading.execute(sql.FIND_DELIVERED, (message, recipient)).fetchone()
+        return None if row is None else read_delivered(row)
 
     def recipients(self, message: int) -> list[DeliveryRow]:
         """A message at all its recipients."""

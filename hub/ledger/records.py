@@ -61,8 +61,8 @@ class Agency(msgspec.Struct, frozen=True, kw_only=True):
     aliases: tuple[str, ...] = ()
 
 
-class Stored(msgspec.Struct, frozen=True, kw_only=True):
-    """A message in the ledger. `digest` is 32 octets; `accepted_at` milliseconds UTC."""
+class Stored(msgspec.Struct, frozen=True):
+    """A message in the ledger, in the order of the columns. `digest` is 32 octets; `accepted_at` milliseconds UTC."""
 
     number: int
     kind: Kind
@@ -96,8 +96,8 @@ class Waiting(msgspec.Struct, frozen=True):
     leaf: int
 
 
-class DeliveryRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One message at one recipient."""
+class DeliveryRow(msgspec.Struct, frozen=True):
+    """One message at one recipient, in the order of the columns."""
 
     message: int
     recipient: str

@@ -24,6 +24,11 @@ FIND_DELIVERY: Final = (
     "SELECT message, recipient, state, handling, attempts, next_attempt, last_error FROM deliveries"
     " WHERE message = ? AND recipient = ?"
 )
+FIND_DELIVERED: Final = (
+    "SELECT d.message, d.recipient, d.state, d.handling, d.attempts, d.next_attempt, d.last_error,"  # noqa: S608 -- a constant
+    f" {', '.join(f'm.{column}' for column in _MESSAGE.split(', '))}"
+    " FROM deliveries d JOIN messages m ON m.number = d.message WHERE d.message = ? AND d.recipient = ?"
+)
 SETTLE_DELIVERY: Final = (
     "UPDATE deliveries SET state = ?, settled_at = ?, handling = ? WHERE message = ? AND recipient = ? AND state = ?"
 )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from hub.ledger import statements as sql
 from hub.ledger.records import Agency, DeliveryRow, DeliveryState, Placement, Stored, StoredAttachment
 from protocol import merkle, receipts
 from runtime.database import Connection
+
+DELIVERY_COLUMNS: Final = len(DeliveryRow.__struct_fields__)
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_manifest = msgspec.msgpack.Decoder(tuple[StoredAttachment, ...]).decode
@@ -16,10 +20,9 @@ _decode_manifest = msgspec.msgpack.Decoder(tuple[StoredAttachment, ...]).decode
 def read_stored(row: tuple[object, ...]) -> Stored:
     """A `messages` row as a record."""
     *plain, segment, position, length, manifest = row
-    names = Stored.__struct_fields__[: len(plain)]
     placement = None if segment is None else Placement(segment, position, length)  # type: ignore[arg-type] # STRICT table
     attachments = _decode_manifest(manifest) if manifest else ()  # type: ignore[arg-type] # STRICT table
-    return Stored(**dict(zip(names, plain, strict=True)), envelope=placement, manifest=attachments)  # type: ignore[arg-type] # STRICT table
+    return Stored(*plain, placement, attachments)  # type: ignore[arg-type, call-arg] # STRICT table, columns in order
 
 
 class Transaction:
@@ -107,6 +110,11 @@ class Transaction:
         row = self._connection.execute(sql.FIND_DELIVERY, (message, recipient)).fetchone()
         return None if row is None else read_delivery(row)
 
+    def find_delivered(self, message: int, recipient: str) -> tuple[DeliveryRow, Stored] | None:
+        """A message at a recipient, and the message itself."""
+        row = self._connection.execute(sql.FIND_DELIVERED, (message, recipient)).fetchone()
+        return None if row is None else read_delivered(row)
+
     def recipients(self, message: int) -> list[DeliveryRow]:
         """A message at all its recipients."""
         return [read_delivery(row) for row in self._connection.execute(sql.RECIPIENTS, (message,))]
@@ -180,7 +188,12 @@ class Transaction:
 
 def read_delivery(row: tuple[object, ...]) -> DeliveryRow:
     """A `deliveries` row as a record."""
-    return DeliveryRow(**dict(zip(DeliveryRow.__struct_fields__, row, strict=True)))  # type: ignore[arg-type] # STRICT table
+    return DeliveryRow(*row)  # type: ignore[arg-type] # STRICT table
+
+
+def read_delivered(row: tuple[object, ...]) -> tuple[DeliveryRow, Stored]:
+    """A `deliveries` row joined with its `messages` row."""
+    return read_delivery(row[:DELIVERY_COLUMNS]), read_stored(row[DELIVERY_COLUMNS:])
 
 
 def read_agencies(connection: Connection) -> list[Agency]:

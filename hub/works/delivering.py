@@ -41,10 +41,10 @@ class Confirm(msgspec.Struct, frozen=True, kw_only=True):
         return Confirmed(outcomes, frozenset(notified))
 
     def _one(self, transaction: Transaction, number: int, notified: set[str]) -> Outcome:
-        row = transaction.find_delivery(number, self.agency)
-        message = None if row is None else transaction.find_message(number)
-        if row is None or message is None:
+        found = transaction.find_delivered(number, self.agency)
+        if found is None:
             return "unknown"
+        row, message = found
         if row.state not in {"waiting", "dead"}:
             return "already"
         handling = row.handling
