@@ -91,6 +91,7 @@ class PayloadStore:
         self.segments = Segments(folder / "segments", committed)
         self._counter = 0
         self._undecided: Counter[bytes] = Counter()
+        self._linking = asyncio.Lock()
         self._remove_strays(set(known_large))
 
     def receive(self) -> Receiving:
@@ -101,7 +102,10 @@ class PayloadStore:
     async def keep_large(self, source: Path, sha256: bytes, size: int) -> Placement:
         """Give a finished file its place under its digest; `decide` follows, once. The source stays."""
         self._undecided[sha256] += 1
-        return await asyncio.to_thread(self._link_large, source, sha256, size)
+        async with (
+            self._linking
+        ):  # two documents may bring the same file at once; the second relies on the first's fsync
+            return await asyncio.to_thread(self._link_large, source, sha256, size)
 
     def decide(self, sha256: bytes, *, unwanted: bool) -> None:
         """The batch with this file was answered; an unwanted one goes, unless another batch counts on it."""
