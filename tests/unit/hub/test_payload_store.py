@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from pathlib import Path
 
 import pytest
 
 from hub.payloads.store import UPLOAD_KEPT, PayloadStore
+from runtime import durable
 
 DATA = b"%PDF-1.7"
 SHA256 = hashlib.sha256(DATA).digest()
@@ -29,8 +31,15 @@ def kept(tmp_path: Path) -> list[Path]:
     return [path for path in (tmp_path / "payloads/large").rglob("*") if path.is_file()]
 
 
-async def test_same_file_at_once_is_one_file(store: PayloadStore, tmp_path: Path):
+async def test_same_file_at_once_is_one_file(store: PayloadStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """It used to be a disk that is full: the second link found the first one."""
+
+    def slowly(folder: Path) -> None:
+        make_directory(folder)
+        time.sleep(0.02)  # long enough for another to look whether the file is there
+
+    make_directory = durable.make_directory
+    monkeypatch.setattr(durable, "make_directory", slowly)
     sources = [finished(tmp_path, str(number)) for number in range(16)]
     await asyncio.gather(*(store.keep_large(source, SHA256, len(DATA)) for source in sources))
     assert [path.read_bytes() for path in kept(tmp_path)] == [DATA]
