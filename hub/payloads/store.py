@@ -102,9 +102,8 @@ class PayloadStore:
     async def keep_large(self, source: Path, sha256: bytes, size: int) -> Placement:
         """Give a finished file its place under its digest; `decide` follows, once. The source stays."""
         self._undecided[sha256] += 1
-        async with (
-            self._linking
-        ):  # two documents may bring the same file at once; the second relies on the first's fsync
+        # two documents may bring the same file at once; the second relies on the first's fsync
+        async with self._linking:
             return await asyncio.to_thread(self._link_large, source, sha256, size)
 
     def decide(self, sha256: bytes, *, unwanted: bool) -> None:
