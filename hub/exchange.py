@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from base64 import b64decode
 from collections import Counter
@@ -336,7 +337,8 @@ class HubExchange:
             yield
         except OSError as error:
             unwanted = True
-            raise ExchangeError(errors.DISK_FULL, error=str(error.errno)) from error
+            full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+            raise ExchangeError(errors.DISK_FULL if full else errors.INTERNAL, errno=error.errno) from error
         except ExchangeError as error:
             unwanted = error.kind is not errors.INTERNAL
             raise

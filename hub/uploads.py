@@ -66,8 +66,13 @@ class Uploads:
             start, length = _header(request, "Upload-Offset"), _header(request, "Upload-Length")
             if length > self._maximum:
                 raise ExchangeError(errors.MIME_PART_TOO_LARGE)  # noqa: TRY301 -- one exit renders
-            async with self._locks[final]:
-                return await self._append(request, final, start, length)
+            lock = self._locks[final]
+            try:
+                async with lock:
+                    return await self._append(request, final, start, length)
+            finally:
+                if not lock.locked():
+                    self._locks.pop(final, None)
         except ExchangeError as error:
             return await self._refuse(request, error)
         except OSError as error:
@@ -93,7 +98,6 @@ class Uploads:
             os.close(descriptor)
         if held == length:
             await asyncio.to_thread(_finish, partial, final)
-            self._locks.pop(final, None)
         return web.Response(status=204, headers={"Upload-Offset": str(held)})
 
     def _final(self, request: web.Request) -> Path:

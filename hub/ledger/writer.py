@@ -199,9 +199,12 @@ class Writer:
             self._segments.write(appendix)
         try:
             self._connection.execute("COMMIT")
-        except pysqlite3.OperationalError as error:
+        except pysqlite3.Error as error:
             if appendix is not None and _is_full(error):  # only then is it certain that nothing refers to it
                 self._segments.withdraw(appendix)
+            elif appendix is not None:
+                # the frames of this commit may be on the disk all the same: what they refer to must stay as it is
+                self._segments.abandon(appendix.segment)
             raise
 
     def _place(self, batch: list[_Item[Any]]) -> tuple[list[list[Placement]], Appendix | None]:

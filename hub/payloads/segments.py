@@ -67,7 +67,7 @@ class Segments:
         try:
             durable.fsync_file(descriptor)
         except OSError:
-            self._abandon(appendix.segment)
+            self.abandon(appendix.segment)
             raise
 
     def withdraw(self, appendix: Appendix) -> None:
@@ -128,7 +128,7 @@ class Segments:
             os.close(self._writer[1])
             self._writer = None
 
-    def _abandon(self, segment: int) -> None:
+    def abandon(self, segment: int) -> None:
         """Never write to this segment again."""
         self._close_writer()
         self._current, self._end = segment, SEGMENT_SIZE

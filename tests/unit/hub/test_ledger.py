@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pysqlite3
@@ -147,6 +148,35 @@ async def test_receipts_from_stored_nodes_equal_those_from_the_batch_and_history
         verify_consistency(old.size, old.root, new.size, new.root, again.consistency(old.size, new.size))
     assert again.log.note == notes[-1]
     await again.close()
+
+
+async def test_octets_of_a_commit_that_failed_are_never_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The frames of such a commit may be on the disk: after a crash they would refer to another batch's octets."""
+    ledger = await opened(tmp_path)
+    first = await ledger.do(accept(1))
+    writer = ledger.writer
+    real = writer._connection
+
+    class FailsOnce:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(real, name)
+
+        def execute(self, statement: str, *arguments: Any) -> Any:
+            if statement == "COMMIT":
+                writer._connection = real
+                raise pysqlite3.OperationalError("disk I/O error")
+            return real.execute(statement, *arguments)
+
+    writer._connection = FailsOnce()
+    with pytest.raises(ExchangeError) as caught:
+        await ledger.do(accept(2))
+    assert caught.value.kind is errors.INTERNAL
+    third = await ledger.do(accept(3))
+    places = [ledger.find_message(one.number).envelope for one in (first, third)]  # type: ignore[union-attr]
+    assert [place.segment for place in places if place] == [1, 2]
+    await ledger.close()
 
 
 async def test_a_clock_that_went_back_a_day_stops_acceptance_until_it_is_right(tmp_path: Path) -> None:
