@@ -7,6 +7,7 @@ cut, because the cut text would be signed (AC-4.1f-2).
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -112,7 +113,10 @@ def _problems(document: Document, profile: Profile, today: date | None) -> Itera
     if not document.header.to:
         yield ExchangeError(ELEMENT_MISSING, element="MessageHeader.To")
     for field in FIELDS:
-        yield from _field_problems(field, field.values(document), profile)
+        needed, limit = profile in field.needed_by, field.limit or sys.maxsize
+        for value in field.values(document):
+            if len(value) > limit or (needed and not value.strip()):
+                yield from _field_problems(field, value, needed=needed)
     yield from _organ_problems(document)
     yield from _date_problems(document, today)
     yield from _number_problems(document)
@@ -120,12 +124,11 @@ def _problems(document: Document, profile: Profile, today: date | None) -> Itera
     yield from _manifest_problems(document)
 
 
-def _field_problems(field: Field, values: tuple[str, ...], profile: Profile) -> Iterator[ExchangeError]:
-    for value in values:
-        if profile in field.needed_by and not value.strip():
-            yield ExchangeError(ELEMENT_EMPTY, element=field.path)
-        if field.limit and len(value) > field.limit and text.length(value) > field.limit:
-            yield ExchangeError(ELEMENT_TOO_LONG, element=field.path, limit=field.limit, length=text.length(value))
+def _field_problems(field: Field, value: str, *, needed: bool) -> Iterator[ExchangeError]:
+    if needed and not value.strip():
+        yield ExchangeError(ELEMENT_EMPTY, element=field.path)
+    if field.limit and len(value) > field.limit and text.length(value) > field.limit:
+        yield ExchangeError(ELEMENT_TOO_LONG, element=field.path, limit=field.limit, length=text.length(value))
 
 
 def _organ_problems(document: Document) -> Iterator[ExchangeError]:

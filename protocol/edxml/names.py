@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from protocol.namespaces import EDOC, QCVN
+from protocol.namespaces import EDOC, EXCHANGE, QCVN, XMLDSIG
 
 RECIPIENTS_MAX: Final = 5000
 REFERENCES_MAX: Final = 1000
@@ -103,7 +103,9 @@ class _Names(dict[object, str]):
 
 def _known_tags() -> dict[object, str]:
     known = {name: name for group in (*_FIELDS, _GROUPS) for name in group} | _MISSPELT
-    return {f"{{{namespace}}}{name}": meant for name, meant in known.items() for namespace in (QCVN, EDOC)}
+    tags = {f"{{{namespace}}}{name}": meant for name, meant in known.items() for namespace in (QCVN, EDOC)}
+    sealed = {f"{{{XMLDSIG}}}{name}": name for name in ("DigestMethod", "DigestValue")}
+    return {**tags, **sealed, f"{{{EXCHANGE}}}Size": "Size"}
 
 
 NAMES: Final = _Names(_known_tags())

@@ -69,26 +69,23 @@ def read_message(envelope: etree._Element) -> Message:
     header = children_of(demanded(parts, "edXMLHeader"))
     message_header = demanded(header, "MessageHeader")
     references = read_manifest(only(parts, "edXMLBody", "edXMLEnvelope"))
-    if is_status(message_header):
+    fields = children_of(message_header)
+    if "StatusCode" in fields:
         if references:  # a status carries no attachment; one that does hides a document from every check
             raise ExchangeError(ELEMENT_MISMATCH, element="MessageHeader.StatusCode")
-        return read_status(message_header)
+        return _status(fields)
     traces = only(header, "TraceHeaderList", "edXMLHeader")
     bussiness, hops = read_trace_header_list(traces) if traces is not None else (Bussiness(), ())
-    return Document(
-        header=read_message_header(message_header), bussiness=bussiness, trace_headers=hops, references=references
-    )
-
-
-def is_status(header: etree._Element) -> bool:
-    """Whether a `MessageHeader` is a business status: only the presence of `StatusCode` tells."""
-    return any(names.NAMES[child.tag] == "StatusCode" for child in header)
+    return Document(header=_message_header(fields), bussiness=bussiness, trace_headers=hops, references=references)
 
 
 def read_message_header(element: etree._Element) -> MessageHeader:
     """The header of a document (`MessageHeader`, packages A and B)."""
+    return _message_header(children_of(element))
+
+
+def _message_header(children: Children) -> MessageHeader:
     path = "MessageHeader"
-    children = children_of(element)
     return MessageHeader(
         sender=read_organization(demanded(children, "From", path), f"{path}.From"),
         to=tuple(read_organization(to, "MessageHeader.To") for to in many(children, "To", path, names.RECIPIENTS_MAX)),
@@ -112,8 +109,11 @@ def read_message_header(element: etree._Element) -> MessageHeader:
 
 def read_status(element: etree._Element) -> StatusMessage:
     """A business status: the children of `MessageHeader` (package A) or of `Status` (package B)."""
+    return _status(children_of(element))
+
+
+def _status(children: Children) -> StatusMessage:
     path = "MessageHeader"
-    children = children_of(element)
     staff = only(children, "StaffInfo", path)
     return StatusMessage(
         sender=read_organization(demanded(children, "From", path), "MessageHeader.From"),

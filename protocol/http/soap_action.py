@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from aiohttp import web
 
@@ -40,7 +41,7 @@ def _action_parameter(content_type: str) -> str:
     return _parameters(parameters.get("start-info", "")).get("action", "")
 
 
-def _parameters(content_type: str) -> dict[str, str]:
+def _parameters(content_type: str) -> Mapping[str, str]:
     try:
         return parse_content_type(content_type)[1]
     except ExchangeError:
