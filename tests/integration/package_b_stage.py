@@ -133,7 +133,7 @@ async def _hung_up(running: RunningHub) -> None:
     servers = [runner.server for runner in running.hub._runners if runner.server is not None]
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(5):
-            while any(server.connections for server in servers):  # noqa: ASYNC110 -- nobody tells when one goes
+            while any(server.connections for server in servers):
                 await asyncio.sleep(0.01)
 
 

@@ -142,7 +142,7 @@ class ReportPlugin(zeep.Plugin):  # type: ignore[misc] # zeep has no types
         self,
         envelope: etree._Element,
         http_headers: object,
-        operation: object,  # noqa: ARG002 -- zeep passes it
+        operation: object,
     ) -> tuple[etree._Element, object]:
         for report in envelope.iter(f"{EDOC}Report"):
             if report.findtext(f"{EDOC}IsSuccess") == "false":
