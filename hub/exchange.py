@@ -17,6 +17,7 @@ from hub.dispatch import InProcessDispatch
 from hub.intake import Checked, CheckedStatus, Intake, Received
 from hub.ledger.ledger import Ledger
 from hub.ledger.records import Placement, Stored, StoredAttachment, Waiting, from_milliseconds
+from hub.payloads.store import SMALL
 from hub.registry import Registry
 from hub.works import Accept, Confirm, Recorded, Report, identity_of
 from hub.works.intake import again
@@ -35,7 +36,7 @@ from protocol.exchange import (
     Trace,
     Upload,
 )
-from protocol.model import Message, Organization, ResponseFor, StatusMessage
+from protocol.model import Document, Message, Organization, ResponseFor, StatusMessage
 from protocol.namespaces import XMLDSIG
 from protocol.sameness import settled
 from protocol.seal import open_seal, seal
@@ -90,6 +91,7 @@ class HubExchange:
         self._signer = signer
         self._now = now
         self._in_flight: Counter[str] = Counter()
+        self._together = 0
 
     # in
 
@@ -101,14 +103,13 @@ class HubExchange:
             if refusal.kind is errors.SECRET_MARK:
                 self._forget_uploads(caller, submission)
             raise
-        earlier = self._earlier(caller, checked)
-        if earlier is not None:
-            return self._accepted(earlier)
-        with self._place_at_the_door(caller.agency):
-            received = Received(self.ledger.payloads, caller.agency)
-            with self._all_or_nothing(received):
-                await received.take(checked.document.references, uploads)
-                recorded = await self.ledger.do(await self._work(caller, checked, received))
+        recorded = self._earlier(caller, checked) if _is_heavy(checked.document) else None
+        try:
+            recorded = recorded or await self._take_in(caller, checked, uploads)
+        except ExchangeError:
+            recorded = self._earlier(caller, checked)  # a repeat is answered even without its attachments
+            if recorded is None:
+                raise
         self.dispatch.wake(recorded.recipients)
         _log.info(
             "accepted",
@@ -206,12 +207,24 @@ class HubExchange:
     # inside
 
     def _earlier(self, caller: Caller, checked: Checked) -> Recorded | None:
-        """What the ledger has under this identity, before any attachment is read. Raises `document.conflict`."""
+        """What the ledger has under this identity. Raises `document.conflict`.
+
+        Asked before a large attachment is carried again, and when something is wrong with a message: the reading
+        connection must take a new look at the database for it, which costs more than the attachment of most messages.
+        """
         if checked.opened is None:
             return None
         digest = bytes.fromhex(checked.opened.digest)
         found = self.ledger.find_identity(checked.identity(caller.agency, digest))
         return None if found is None else again(found, digest)
+
+    async def _take_in(self, caller: Caller, checked: Checked, uploads: AsyncIterator[Upload]) -> Recorded:
+        """Attachments, then the batch; the batch itself recognises a repeat."""
+        with self._place_at_the_door(caller.agency):
+            received = Received(self.ledger.payloads, caller.agency)
+            with self._all_or_nothing(received):
+                await received.take(checked.document.references, uploads)
+                return await self.ledger.do(await self._work(caller, checked, received))
 
     async def _work(self, caller: Caller, checked: Checked, received: Received) -> Accept:
         """The work that records the document; large attachments have their place when it is handed over."""
@@ -350,13 +363,19 @@ class HubExchange:
 
     @contextmanager
     def _place_at_the_door(self, agency: str) -> Iterator[None]:
-        if self._in_flight[agency] >= IN_FLIGHT or self._in_flight.total() >= IN_FLIGHT_TOGETHER:
+        if self._in_flight[agency] >= IN_FLIGHT or self._together >= IN_FLIGHT_TOGETHER:
             raise ExchangeError(errors.BUSY)
         self._in_flight[agency] += 1
+        self._together += 1
         try:
             yield
         finally:
             self._in_flight[agency] -= 1
+            self._together -= 1
+
+
+def _is_heavy(document: Document) -> bool:
+    return any((reference.size or 0) > SMALL for reference in document.references)
 
 
 def _as_waiting(message: Stored) -> Waiting:

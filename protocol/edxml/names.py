@@ -103,9 +103,12 @@ class _Names(dict[object, str]):
 
 def _known_tags() -> dict[object, str]:
     known = {name: name for group in (*_FIELDS, _GROUPS) for name in group} | _MISSPELT
-    tags = {f"{{{namespace}}}{name}": meant for name, meant in known.items() for namespace in (QCVN, EDOC)}
-    sealed = {f"{{{XMLDSIG}}}{name}": name for name in ("DigestMethod", "DigestValue")}
-    return {**tags, **sealed, f"{{{EXCHANGE}}}Size": "Size"}
+    tags: dict[object, str] = {
+        f"{{{namespace}}}{name}": meant for name, meant in known.items() for namespace in (QCVN, EDOC)
+    }
+    tags |= {f"{{{XMLDSIG}}}{name}": name for name in ("DigestMethod", "DigestValue")}  # of a sealed manifest
+    tags[f"{{{EXCHANGE}}}Size"] = "Size"
+    return tags
 
 
 NAMES: Final = _Names(_known_tags())
