@@ -96,8 +96,11 @@ class Uploads:
             raise
         finally:
             os.close(descriptor)
-        if held == length:
-            await asyncio.to_thread(_finish, partial, final)
+        if held == length and not await asyncio.to_thread(_finish, partial, final):
+            if start == 0:
+                raise ExchangeError(errors.ATTACHMENT_DIGEST, element="sha256")
+            # what was resumed may have been damaged here, by a power cut: the agency starts anew
+            return web.Response(status=409, headers={"Upload-Offset": "0"})
         return web.Response(status=204, headers={"Upload-Offset": str(held)})
 
     def _final(self, request: web.Request) -> Path:
@@ -138,16 +141,17 @@ async def _receive(request: web.Request, descriptor: int, held: int, length: int
     return held
 
 
-def _finish(partial: Path, final: Path) -> None:
-    """Compare the digest with the name; a wrong one is thrown away, so that the next attempt starts anew."""
+def _finish(partial: Path, final: Path) -> bool:
+    """Compare the digest with the name; False: it was another, and was thrown away, so that the next starts anew."""
     digest = hashlib.sha256()
     with partial.open("rb") as file:
         while data := file.read(CHUNK):
             digest.update(data)
     if not final.name.endswith(digest.hexdigest()):
         partial.unlink()
-        raise ExchangeError(errors.ATTACHMENT_DIGEST, element="sha256")
+        return False
     durable.publish(partial, final)
+    return True
 
 
 def _held(final: Path) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -139,6 +140,7 @@ async def test_a_refusal_is_kept_and_shown_until_a_person_releases_it(tmp_path: 
         await eventually(b.agent.store.handovers.refusals, "the refusal is kept")
         (refusal,) = b.agent.store.handovers.refusals()
         assert (refusal.error_code, refusal.state) == ("element.range", "TU_CHOI")
+        await eventually(b.agent.store.watch.alarms, "the alarm follows the refusal")
         assert [alarm.kind for alarm in b.agent.store.watch.alarms()] == ["handover-soap-1"]
         system.answer = None
         await asyncio.to_thread(control.ask_release, b.places, 1, "soap")
@@ -161,6 +163,6 @@ async def test_exists_already_means_that_an_earlier_try_arrived(tmp_path: Path):
 
 async def test_zeep_is_loaded_only_for_agencies_that_need_it():
     program = "import sys, edge_agent.service; print('zeep' in sys.modules, 'jinja2' in sys.modules)"
-    process = await asyncio.create_subprocess_exec("python", "-c", program, stdout=asyncio.subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE)
     output, _ = await process.communicate()
     assert output.split() == [b"False", b"False"]

@@ -128,6 +128,25 @@ async def test_large_attachment_resumes_after_a_broken_line(pair) -> None:
     assert (await recipient.fetch(waiting.number)).parts == {"f1": data}
 
 
+async def test_resumed_upload_whose_first_part_was_damaged_here_starts_anew(hub: RunningHub, pair) -> None:
+    """A power cut can tear the part that was not yet acknowledged: that is no fault of the agency."""
+    sender, _ = pair
+    data = hashlib.shake_256(b"torn").digest(300_000)
+    name = hashlib.sha256(data).hexdigest()
+    url = f"{sender.url}/lienthong/v1/payloads/{name}"
+
+    async def patch(start: int, end: int) -> tuple[int, str]:
+        headers = {"Upload-Offset": str(start), "Upload-Length": str(len(data))}
+        async with sender.session.patch(url, data=data[start:end], headers=headers) as response:
+            return response.status, response.headers["Upload-Offset"]
+
+    assert await patch(0, 100_000) == (204, "100000")
+    (partial,) = (hub.folder / "data/payloads/uploads").iterdir()
+    partial.write_bytes(bytes(100_000))
+    assert await patch(100_000, 300_000) == (409, "0")
+    assert await patch(0, 300_000) == (204, "300000")
+
+
 async def test_an_agency_sees_nothing_of_another(hub: RunningHub, pair) -> None:
     sender, _ = pair
     accepted = await sender.send(sender.sealed(sender.document(["H21.23"], "10")))
