@@ -18,8 +18,8 @@ import shutil
 import time
 import tomllib
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -41,8 +41,8 @@ from protocol.exchange import Summary
 from protocol.model import Document
 from runtime import logs, service
 from runtime.database import Connection
-from tests.faults import papers, province
-from tests.faults.agency import PATIENCE, AgencyClient, Steady
+from tests.faults import agency, papers, province
+from tests.faults.agency import AgencyClient, Steady
 from tests.faults.evidence import Records, history_is_one, mailbox
 from tests.faults.local_system import LocalSystem, drop, package_a, sidecar, visible
 from tests.faults.papers import Paper
@@ -100,19 +100,13 @@ class EdgeScenario:
         return {"root": str(stage.root), "port": stage.port, "hub_port": stage.peer_port}
 
     async def play(self, stage: Stage) -> None:
-        assert self.peer
-        shutil.copytree(self.hub, stage.folder / "hub")
-        hub = stage.zygote.fork(
-            "tests.faults.province:run_hub",
-            {"root": str(stage.folder / "hub"), "port": stage.peer_port},
-            log=stage.folder / "hub.log",
-        )
         records = Records(self.vkey)
         try:
             async with AsyncExitStack() as stack:
-                peer = await stack.enter_async_context(self.peer.on(Steady(stage.peer_port)))
                 async with supervised(stage):
-                    await together([self._local(stage), self._other(records, peer)])
+                    await self._local(stage)  # the hub is away: everything is taken, nothing is sent
+                    peer = await stack.enter_async_context(self._hub_and_peer(stage))
+                    await together([self._other(records, peer), self._knows_document_one(stage)])
                     await _settled(stage)
                 stage.last_start()
                 await self._knows_document_one(stage)
@@ -122,23 +116,32 @@ class EdgeScenario:
                 await history_is_one(records, peer)
         except ExchangeError as error:
             raise ViolationError(f"{error} {error.details}") from error
-        finally:
-            hub.kill()
         assert stage.child
         stage.child.terminate()
         if (ended := await stage.child.wait(20)) != 0:
             raise ViolationError(f"the edge ended with {ended} when it was asked to stop")
         self._archive_is_whole(Places(stage.root), records)
 
+    @asynccontextmanager
+    async def _hub_and_peer(self, stage: Stage) -> AsyncIterator[AgencyClient]:
+        """The hub comes, on a folder of its own for this run, and the other agency with it."""
+        assert self.peer
+        shutil.copytree(self.hub, stage.folder / "hub")
+        place = {"root": str(stage.folder / "hub"), "port": stage.peer_port}
+        hub = stage.zygote.fork("tests.faults.province:run_hub", place, log=stage.folder / "hub.log")
+        try:
+            async with self.peer.on(Steady(stage.peer_port)) as peer:
+                yield peer
+        finally:
+            hub.kill()
+
     async def _local(self, stage: Stage) -> None:
-        """The local system: two documents by package B, the first of them twice, one more by folder."""
+        """The local system: two documents by package B, one more by folder."""
         system = LocalSystem(stage, EDGE, self.token)
         self._first[stage] = await system.send(_document(1), _attachment(1, OUTGOING[1]))
-        places = Places(stage.root)
-        for path in _drop_pdf(places, 5):
+        for path in _drop_pdf(Places(stage.root), 5):
             stage.plant(path)
         await system.send(_document(2, priority=3), _attachment(2, OUTGOING[2]))
-        await self._knows_document_one(stage)
 
     async def _knows_document_one(self, stage: Stage) -> None:
         """Sent again, it is the same document."""
@@ -236,7 +239,7 @@ def _shorten_waits() -> None:
 async def _settled(stage: Stage) -> None:
     """Nothing is on its way any more; a death on the way there is repaired."""
     places = Places(stage.root)
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + agency.PATIENCE
     while unsettled := _unsettled(places):
         if time.monotonic() > deadline:
             raise StuckError(f"the edge does not settle: {unsettled}")

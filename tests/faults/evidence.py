@@ -10,7 +10,8 @@ from protocol.checkpoint import Checkpoint, read_checkpoint
 from protocol.exchange import Accepted, Summary
 from protocol.merkle import verify_consistency
 from protocol.receipts import Leaf, Receipt, verify
-from tests.faults.agency import PATIENCE, AgencyClient, codes
+from tests.faults import agency
+from tests.faults.agency import AgencyClient, codes
 from tests.faults.runs import StuckError, ViolationError
 
 
@@ -23,11 +24,11 @@ class Records:
     received: dict[tuple[str, str], int] = field(default_factory=dict)
     checkpoints: dict[int, Checkpoint] = field(default_factory=dict)
 
-    def got(self, agency: str, message: Summary) -> None:
-        """A document reached an agency; under a second number it would have reached it twice."""
-        earlier = self.received.setdefault((agency, message.document_id), message.number)
+    def got(self, recipient: str, message: Summary) -> None:
+        """A document reached a recipient; under a second number it would have reached it twice."""
+        earlier = self.received.setdefault((recipient, message.document_id), message.number)
         if earlier != message.number:
-            raise ViolationError(f"{agency} got {message.document_id} as {earlier} and as {message.number}")
+            raise ViolationError(f"{recipient} got {message.document_id} as {earlier} and as {message.number}")
 
     def saw(self, text: str) -> Checkpoint:
         """A checkpoint that somebody was shown; two trees of one size are a violation."""
@@ -46,7 +47,7 @@ class Records:
 async def mailbox(client: AgencyClient, count: int) -> AsyncIterator[Summary]:
     """Each message of the mailbox once, confirmed after the caller has dealt with it, until `count` were confirmed."""
     confirmed: dict[int, Summary] = {}
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + agency.PATIENCE
     while len(confirmed) < count:
         if time.monotonic() > deadline:
             raise StuckError(f"{client.code} has {codes(confirmed.values())}, and {count} were to come")

@@ -9,6 +9,7 @@ import __future__
 
 import importlib
 import inspect
+import sys
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -120,6 +121,97 @@ HUB: Final[Mapping[str, Mutation]] = {
 }
 """Precautions of the hub."""
 
+EDGE: Final[Mapping[str, Mutation]] = {
+    "payload-fsync": _fsync(
+        "edge_agent.payloads:PayloadWriter.finish",
+        "durable.fsync_file(self._file.fileno())",
+        "attachments are not flushed",
+    ),
+    "payload-name-fsync": Mutation(
+        "the name of an attachment is not flushed",
+        (
+            Edit(
+                "edge_agent.payloads:PayloadWriter.finish",
+                "durable.publish(self._temporary, final)",
+                "self._temporary.replace(final)",
+            ),
+        ),
+    ),
+    "outbox-commit-fsync": Mutation(
+        "SQLite commits without waiting for the disk",
+        (Edit("runtime.database:connect", "PRAGMA synchronous=FULL", "PRAGMA synchronous=OFF"),),
+    ),
+    "incoming-fsync": _fsync(
+        "edge_agent.payloads:copy_durably", "durable.fsync_file(writing.fileno())", "files in incoming/ are not flushed"
+    ),
+    "incoming-name-fsync": Mutation(
+        "the name of a folder in incoming/ is not flushed",
+        (
+            Edit(
+                "edge_agent.bridge.incoming_folder:_publish",
+                "durable.publish(staging, final)",
+                "staging.replace(final)",
+            ),
+        ),
+    ),
+    "incoming-staged-guard": Mutation(
+        "a folder that is ready is made anew",
+        (
+            Edit(
+                "edge_agent.bridge.incoming_folder:IncomingFolder.hand_over",
+                'await run(store.handovers.staged, row.number, "folder", self._clock())',
+                NOTHING,
+            ),
+        ),
+        (Kind.RENAME, Kind.FSYNC),
+    ),
+    "move-journal": Mutation(
+        "the files of one item are moved without a journal",
+        (
+            Edit(
+                "edge_agent.bridge.moving:Mover.move",
+                "durable.write_file(self._journal, msgspec.json.encode(moves))",
+                "self._journal.touch()",
+            ),
+        ),
+        (Kind.RENAME,),
+    ),
+    "same-message-twice": Mutation(
+        "a message that is given again is a new message",
+        (
+            Edit("edge_agent.intake:Intake._take", "if known is not None:", "if False:"),
+            Edit("edge_agent.store.outbox:Outbox.accept", "if known is None:", "if True:"),
+            Edit(
+                "edge_agent.store.outbox:_insert",
+                "item.identity,",
+                "item.identity + __import__('os').urandom(4).hex(),",
+            ),
+        ),
+    ),
+    "confirm-before-kept": Mutation(
+        "the hub hears of an arrival before the message is durable",
+        (
+            Edit(
+                "edge_agent.receiving:Receiver.receive",
+                'if summary.kind == "notice":',
+                'await self._link.confirm([summary.number])\nif summary.kind == "notice":',
+            ),
+        ),
+    ),
+    "receipt-before-done": Mutation(
+        "a file is moved to done/ before the hub's receipt is held",
+        (
+            Edit(
+                "edge_agent.bridge.outgoing_folder:OutgoingFolder._settle",
+                'if row is None or row.state == "CHO_GUI":',
+                "if row is None:",
+            ),
+            Edit("edge_agent.bridge.outgoing_folder:OutgoingFolder._settle", 'row.state == "DA_GUI"', "True"),
+        ),
+    ),
+}
+"""Precautions of the edge agent."""
+
 
 def apply(name: str) -> None:
     """Takes the precaution out of this process. Raises `LookupError` when its text is not there."""
@@ -144,9 +236,15 @@ def _rewrite(edit: Edit) -> None:
     flags = __future__.annotations.compiler_flag
     exec(compile(source, f"<{edit.where} mutated>", "exec", flags=flags), function.__globals__, names)
     setattr(owner, name, names[name])
+    for module in list(sys.modules.values()):  # whoever imported it by name
+        if vars(module).get(name) is function:
+            setattr(module, name, names[name])
 
 
 _SOURCES: Final[dict[str, str]] = {}
 """What functions look like after the edits so far: a second edit of one function goes on from there."""
 
-MUTATIONS: Final[Mapping[str, Mutation]] = {**HUB}
+MUTATIONS: Final[Mapping[str, Mutation]] = {
+    **{f"hub/{name}": one for name, one in HUB.items()},
+    **{f"edge/{name}": one for name, one in EDGE.items()},
+}

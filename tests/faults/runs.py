@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import shutil
 import socket
 import tempfile
@@ -21,10 +22,12 @@ from typing import Any, Final, Protocol, Self
 from tests.faults.journal import Entry, read_journal
 from tests.faults.plan import Fault
 from tests.faults.power_cut import World, differences
-from tests.faults.shim import Action, Kind
+from tests.faults.shim import Kind
 from tests.faults.zygote import Child, Zygote
 
 SHARED_MEMORY: Final = Path("/dev/shm")
+PORTS: Final = (20_000, 32_000)
+"""Below the range from which Linux takes the ports of outgoing connections."""
 LOOK: Final = 0.01
 """Seconds between two looks of the supervisor."""
 MAXIMUM_LIVES: Final = 8
@@ -281,13 +284,9 @@ async def supervised(stage: Stage) -> AsyncIterator[None]:
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def never(surviving_seed: int = 0) -> Fault:
-    """A run without a fault that ends in a power cut."""
-    return Fault(Action.COUNT, 0, seed=surviving_seed)
+    """A loopback port that nobody listens on now, and that no outgoing connection can be given meanwhile."""
+    while True:
+        port = random.SystemRandom().randrange(*PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
