@@ -12,7 +12,6 @@ Signature 1.1 §4, Exclusive XML Canonicalization 1.0, QCVN 102:2016 (place of t
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from functools import lru_cache
 from typing import Final
@@ -27,17 +26,10 @@ from lxml import etree
 
 from protocol import errors
 from protocol.errors import ExchangeError
+from protocol.signature_form import DS, ENVELOPED, EXCLUSIVE_C14N, SHA256, SIGNATURE_METHODS, read_signature
 from protocol.signing import SignatureAlgorithm, Signer
 
 QCVN: Final = "http://www.mic.gov.vn/TBT/QCVN_102_2016"
-DS: Final = "http://www.w3.org/2000/09/xmldsig#"
-EXCLUSIVE_C14N: Final = "http://www.w3.org/2001/10/xml-exc-c14n#"
-ENVELOPED: Final = "http://www.w3.org/2000/09/xmldsig#enveloped-signature"
-SHA256: Final = "http://www.w3.org/2001/04/xmlenc#sha256"
-SIGNATURE_METHODS: Final[dict[str, SignatureAlgorithm]] = {
-    "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256": "rsa-sha256",
-    "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha256": "ecdsa-sha256",
-}
 MINIMUM_RSA_BITS: Final = 2048
 MAXIMUM_RSA_BITS: Final = 8192
 """Above it one verification costs milliseconds: a way to keep a server busy."""
@@ -46,13 +38,6 @@ P256_SIGNATURE_OCTETS: Final = 64
 _ENVELOPE = f"{{{QCVN}}}edXMLEnvelope"
 _HEADER = f"{{{QCVN}}}edXMLHeader"
 _SIGNATURE = f"{{{DS}}}Signature"
-_SIGNATURE_CHILDREN = (f"{{{DS}}}SignedInfo", f"{{{DS}}}SignatureValue", f"{{{DS}}}KeyInfo")
-_SIGNED_INFO_CHILDREN = (f"{{{DS}}}CanonicalizationMethod", f"{{{DS}}}SignatureMethod", f"{{{DS}}}Reference")
-_REFERENCE_CHILDREN = (f"{{{DS}}}Transforms", f"{{{DS}}}DigestMethod", f"{{{DS}}}DigestValue")
-_TRANSFORM = f"{{{DS}}}Transform"
-_TRANSFORMS = (_TRANSFORM, _TRANSFORM)
-_X509_DATA = f"{{{DS}}}X509Data"
-_X509_CERTIFICATE = f"{{{DS}}}X509Certificate"
 _METHOD_OF: Final = {algorithm: uri for uri, algorithm in SIGNATURE_METHODS.items()}
 # The octets come from our own canonical form, whose size the caller has bounded.
 _PARSER = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False)
@@ -103,20 +88,18 @@ def open_seal(envelope: etree._Element) -> OpenedSeal:
     sealed = canonical(envelope)
     start, end = _span(sealed, signature, envelope.get("Id", ""))
     signed = sealed[:start] + sealed[end:]
-    info, value, key_info = _children(_parse(sealed[start:end]), _SIGNATURE_CHILDREN, "Id")
-    method, digest_value = _signed_info(info, envelope.get("Id", ""))
-    certificate = _leaf(key_info)
-    _verify(certificate, method, _base64(value), canonical(info))
+    parts = read_signature(sealed[start:end], envelope.get("Id", ""))
+    _verify(parts.certificate, parts.algorithm, parts.signature, parts.signed_info)
     digest = hashlib.sha256(signed)
-    if digest.digest() != digest_value:
+    if digest.digest() != parts.digest:
         raise ExchangeError(errors.SEAL_INVALID, reason="digest")
     return OpenedSeal(
         sealed=sealed,
         signed=signed,
         root=_parse(signed),
         digest=digest.hexdigest(),
-        certificate=certificate,
-        algorithm=method,
+        certificate=parts.certificate,
+        algorithm=parts.algorithm,
     )
 
 
@@ -145,13 +128,13 @@ def _unsigned(identity: str, digest: bytes, signer: Signer) -> etree._Element:
     reference = etree.SubElement(info, f"{{{DS}}}Reference", URI=f"#{identity}")
     transforms = etree.SubElement(reference, f"{{{DS}}}Transforms")
     for algorithm in (ENVELOPED, EXCLUSIVE_C14N):
-        etree.SubElement(transforms, _TRANSFORM, Algorithm=algorithm)
+        etree.SubElement(transforms, f"{{{DS}}}Transform", Algorithm=algorithm)
     etree.SubElement(reference, f"{{{DS}}}DigestMethod", Algorithm=SHA256)
     etree.SubElement(reference, f"{{{DS}}}DigestValue").text = base64.b64encode(digest).decode()
     etree.SubElement(signature, f"{{{DS}}}SignatureValue")
     key_info = etree.SubElement(signature, f"{{{DS}}}KeyInfo")
-    data = etree.SubElement(key_info, _X509_DATA)
-    etree.SubElement(data, _X509_CERTIFICATE).text = base64.b64encode(signer.certificate).decode()
+    data = etree.SubElement(key_info, f"{{{DS}}}X509Data")
+    etree.SubElement(data, f"{{{DS}}}X509Certificate").text = base64.b64encode(signer.certificate).decode()
     return signature
 
 
@@ -189,64 +172,6 @@ def _parse(octets: bytes) -> etree._Element:
         return etree.fromstring(octets, _PARSER)
     except etree.XMLSyntaxError as error:
         raise ExchangeError(errors.SEAL_MALFORMED, element="Signature") from error
-
-
-def _children(element: etree._Element, expected: tuple[str, ...], attribute: str = "") -> list[etree._Element]:
-    """Exactly these children, no attribute but the one named, no text: nothing unsigned hides in a signature."""
-    children = list(element)
-    text = (element.text or "") + "".join(child.tail or "" for child in children)
-    if tuple(child.tag for child in children) != expected or text.strip() or not _only(element, attribute):
-        raise _malformed(element)
-    return children
-
-
-def _algorithm(element: etree._Element) -> str:
-    """What an element names that consists of an Algorithm and of nothing else."""
-    if len(element) or (element.text or "").strip() or not _only(element, "Algorithm"):
-        raise _malformed(element)
-    return element.get("Algorithm", "")
-
-
-def _only(element: etree._Element, attribute: str) -> bool:
-    return not element.attrib or element.keys() == [attribute]
-
-
-def _malformed(element: etree._Element) -> ExchangeError:
-    return ExchangeError(errors.SEAL_MALFORMED, element=etree.QName(element).localname)
-
-
-def _signed_info(info: etree._Element, identity: str) -> tuple[SignatureAlgorithm, bytes]:
-    """The algorithm and the digest that SignedInfo promises, once its shape is the profile's."""
-    c14n, method, reference = _children(info, _SIGNED_INFO_CHILDREN)
-    transforms, digest_method, digest_value = _children(reference, _REFERENCE_CHILDREN, "URI")
-    algorithm = SIGNATURE_METHODS.get(method.get("Algorithm", ""))
-    if algorithm is None or digest_method.get("Algorithm") != SHA256:
-        raise ExchangeError(errors.SEAL_ALGORITHM, element="SignatureMethod")
-    _algorithm(method)
-    _algorithm(digest_method)
-    steps = [_algorithm(step) for step in _children(transforms, _TRANSFORMS)]
-    if (
-        _algorithm(c14n) != EXCLUSIVE_C14N
-        or reference.get("URI") != f"#{identity}"
-        or steps != [ENVELOPED, EXCLUSIVE_C14N]
-    ):
-        raise ExchangeError(errors.SEAL_MALFORMED, element="SignedInfo")
-    return algorithm, _base64(digest_value)
-
-
-def _leaf(key_info: etree._Element) -> bytes:
-    (data,) = _children(key_info, (_X509_DATA,))
-    (certificate,) = _children(data, (_X509_CERTIFICATE,))
-    return _base64(certificate)
-
-
-def _base64(element: etree._Element) -> bytes:
-    if len(element) or element.attrib:
-        raise _malformed(element)
-    try:
-        return base64.b64decode("".join((element.text or "").split()), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise _malformed(element) from error
 
 
 @lru_cache(maxsize=4096)
