@@ -202,6 +202,11 @@ EDGE: Final[Mapping[str, Mutation]] = {
         "a file is moved to done/ before the hub's receipt is held",
         (
             Edit(
+                "edge_agent.bridge.outgoing_folder:OutgoingFolder.scan",
+                "await self._store.run(self._store.outbox.settled, taken) if taken else set()",
+                "set(taken)",
+            ),
+            Edit(
                 "edge_agent.bridge.outgoing_folder:OutgoingFolder._settle",
                 'if row is None or row.state == "CHO_GUI":',
                 "if row is None:",

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import random
 import re
 import sys
@@ -30,6 +31,10 @@ SECOND_LIFE = 60
 """Points of a second life that may be struck: recovery, and the first work after it."""
 PARALLEL = 2
 """Runs at a time: a run waits more than it computes."""
+
+
+class FoundError(Exception):
+    """One violation is enough: the other runs are broken off."""
 
 
 @dataclass
@@ -108,10 +113,13 @@ async def run_sweep(
         waiting = chains(points, runs=runs, seed=seed, kinds=kinds)
 
         async def work() -> None:
-            while (faults := next(waiting, None)) and not (stop and tally.violations):
+            while faults := next(waiting, None):
                 tally.add(await theatre.run(*faults))
+                if stop and tally.violations:
+                    raise FoundError
 
-        await together(work() for _ in range(parallel))
+        with contextlib.suppress(FoundError):
+            await together(work() for _ in range(parallel))
     finally:
         theatre.close()
     return tally
