@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from typing import Final
 
 SOURCE: Final = Path(__file__).with_name("shim.c")
 COMPILERS: Final = ("cc", "gcc", "clang")
+INSTALL: Final = "apt-get install gcc libc6-dev, or pip install ziglang"
 
 
 class Kind(IntEnum):
@@ -61,15 +63,22 @@ def build() -> Path:
 
 
 def _compile(library: Path) -> None:
-    compiler = next((found for name in COMPILERS if (found := shutil.which(name))), None)
-    if compiler is None:
-        raise ShimUnavailableError("the fault harness needs a C compiler: apt-get install gcc libc6-dev")
     fresh = library.with_suffix(f".{os.getpid()}")
-    command = [compiler, "-O2", "-Wall", "-fPIC", "-shared", "-pthread", "-o", str(fresh), str(SOURCE)]
+    command = [*_compiler(), "-O2", "-Wall", "-fPIC", "-shared", "-pthread", "-o", str(fresh), str(SOURCE)]
     built = subprocess.run(command, capture_output=True, text=True, check=False)
     if built.returncode != 0:
-        raise ShimUnavailableError(f"{' '.join(command)} failed (apt-get install gcc libc6-dev):\n{built.stderr}")
+        raise ShimUnavailableError(f"{' '.join(command)} failed ({INSTALL}):\n{built.stderr}")
     fresh.replace(library)
+
+
+def _compiler() -> list[str]:
+    """The system's compiler, else the one that the package index has as a wheel."""
+    found = next((path for name in COMPILERS if (path := shutil.which(name))), None)
+    if found is not None:
+        return [found]
+    if importlib.util.find_spec("ziglang") is not None:
+        return [sys.executable, "-m", "ziglang", "cc"]
+    raise ShimUnavailableError(f"the fault harness needs a C compiler: {INSTALL}")
 
 
 def watch(root: Path, journal: Path) -> None:
