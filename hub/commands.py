@@ -71,6 +71,7 @@ def init(folder: Path, province: str, province_name: str, name: str, hosts: tupl
 @_DIR
 def serve(folder: Path) -> None:
     """Chạy trục. Tín hiệu dừng đầu tiên: làm xong việc dở rồi dừng; tín hiệu thứ hai: dừng ngay."""
+    import gc
     import sys
 
     from hub import service as hub_service
@@ -80,6 +81,8 @@ def serve(folder: Path) -> None:
     logs.configure(configuration.log_level, json=not sys.stderr.isatty())
     # two threads share the interpreter; the default of 5 ms would be felt in every batch
     sys.setswitchinterval(0.001)
+    # a document makes some thousand objects and no cycles; the default looks for cycles in all of them
+    gc.set_threshold(20_000, 20, 20)
     service.run(lambda drain: hub_service.serve(configuration, drain))
 
 

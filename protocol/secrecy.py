@@ -137,10 +137,15 @@ def _mark_in_node(node: etree._Element) -> Mark | None:
 
 
 def _is_suspect_xml(element: etree._Element, octets: bytes) -> bool:
-    """The quick look: a part of a secrecy name anywhere, or text or attributes that may hold a stamp."""
+    """The quick look: a part of a secrecy name anywhere, or text or attributes that may hold a stamp.
+
+    Octets without references are looked at as they are, tags and all: that can only find too much.
+    """
     plain = octets.translate(_LOWER, b"_-")
     if any(part in plain for part in _NAME_PARTS):
         return True
+    if b"&" not in octets and not is_suspect(octets.decode(errors="replace")):
+        return False
     attributes = "\n".join(map(str, cast("list[str]", _ATTRIBUTES(element))))
     return is_suspect(attributes) or is_suspect(etree.tostring(element, method="text", encoding="unicode"))
 

@@ -25,6 +25,8 @@ _UNDECLARED_ENTITY: Final = {etree.ErrorTypes.ERR_UNDECLARED_ENTITY, etree.Error
 _JUNK_MAX: Final = 4096
 """Octets before the XML declaration that a tolerant reading skips; what has more is another format."""
 _PREFIXES_MAX: Final = 32
+_SHORTEST_ELEMENT: Final = len(b"<a></a>")
+"""Octets that one level of nesting takes; the innermost may be shorter."""
 
 # Reused: making a parser costs more than parsing a message. lxml copies it for other threads.
 _PARSER: Final = etree.XMLParser(
@@ -58,7 +60,7 @@ def parse(data: bytes, *, max_size: int = 1 << 20, max_depth: int = 64, tolerant
         root = _parse_again(repaired)
     if root.getroottree().docinfo.internalDTD is not None:
         raise ExchangeError(DOCTYPE)
-    if _deeper_than(max_depth)(root):
+    if len(data) > max_depth * _SHORTEST_ELEMENT and _deeper_than(max_depth)(root):
         raise ExchangeError(TOO_DEEP, limit=max_depth)
     return root
 

@@ -117,6 +117,9 @@ class Ledger:
 
     def find_payload(self, sha256: bytes) -> Placement | None:
         """Where a payload lies, if it is stored."""
+        recent = self.writer.place_of(sha256)
+        if recent is not None:
+            return recent
         row = self._reading.execute(sql.FIND_PAYLOAD, (sha256,)).fetchone()
         return None if row is None else Placement(*row)
 

@@ -35,6 +35,7 @@ class Transaction:
         self._size = size
         self.hashes: list[bytes] = []
         self._events: list[tuple[int, str, int, int | None, str, bytes]] = []
+        self.placed: dict[bytes, Placement] = {}
         self.changed = False
 
     def event(self, leaf: receipts.Leaf, *, message: int | None, agency: str) -> int:
@@ -97,6 +98,7 @@ class Transaction:
 
     def add_payload(self, sha256: bytes, place: Placement) -> None:
         """Remember where a payload lies."""
+        self.placed[sha256] = place
         self._connection.execute(sql.INSERT_PAYLOAD, (sha256, place.segment, place.position, place.length))
         self.changed = True
 

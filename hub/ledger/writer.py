@@ -34,6 +34,8 @@ MAXIMUM_BATCH: Final = 256
 MAXIMUM_BATCH_OCTETS: Final = 32 << 20
 LINGER: Final = 0.002
 """Seconds."""
+REMEMBERED: Final = 8192
+"""Places of payloads kept in memory; a committed payload never moves."""
 CLOCK_TOLERANCE: Final = 600_000
 """Milliseconds that the clock may go back before nothing is accepted any more."""
 
@@ -86,6 +88,7 @@ class Writer:
         self._running: asyncio.Task[None] | None = None
         self._disk = ThreadPoolExecutor(1, "ledger-disk")
         self._stopping = False
+        self._placed: dict[bytes, Placement] = {}
         self.batches = 0
         self.works = 0
 
@@ -107,6 +110,10 @@ class Writer:
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._run(), name="ledger writer")
         return await future
+
+    def place_of(self, sha256: bytes) -> Placement | None:
+        """Where a payload of the latest batches lies: most documents are fetched soon after they came."""
+        return self._placed.get(sha256)
 
     async def close(self) -> None:
         """Commit what waits, then stop; may be called twice."""
@@ -182,7 +189,13 @@ class Writer:
             self._segments.adopt(appendix)
         if grown is not None:
             self._evidence.adopt(grown, now)
+        self._remember(transaction.placed)
         return answers
+
+    def _remember(self, placed: dict[bytes, Placement]) -> None:
+        self._placed |= placed
+        while len(self._placed) > REMEMBERED:
+            del self._placed[next(iter(self._placed))]
 
     def _seal(self, transaction: Transaction, appendix: Appendix | None) -> Grown | None:
         """What closes the batch: its events, the tree with its checkpoint, the segment's new length."""
