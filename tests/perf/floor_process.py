@@ -1,9 +1,9 @@
 """The floor beside the hub: the same requests answered with nothing but what no hub could leave out.
 
 `bare`: HTTP, TLS, one SHA-256 over the request, one RSA-2048 verification, a group fsync with one Ed25519 signature
-before the answer, the stored octets on the way out. `sealed` adds what a sealed document needs by its definition: the
-request is read by the MIME reader, its envelope parsed, and the seal opened (exclusive C14N, digest, signature).
-Neither has a ledger, a tree, a certificate check, a mailbox or any other rule.
+before the answer to a document and to a confirmation, the stored octets on the way out. `sealed` adds what a sealed
+document needs by its definition: the request is read by the MIME reader, its envelope parsed, and the seal opened
+(exclusive C14N, digest, signature). Neither has a ledger, a tree, a certificate check, a mailbox or any other rule.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from runtime import service
 
 ANSWER = b"<lt:MessageNumber>%d</lt:MessageNumber>" + b" " * 1800
 MESSAGE = b'<lt:Message number="%d" kind="%b"/>' + b" " * 300
+
+CONFIRMED = b"confirmed"
 
 
 class Queue:
@@ -69,7 +71,7 @@ class Floor:
         self._wake = asyncio.Event()
 
     async def writer(self) -> None:
-        """One write, one fsync and one signature for all that wait."""
+        """One write, one fsync and one signature for all that wait; a confirmation is a line of its own."""
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -77,11 +79,19 @@ class Floor:
             await asyncio.to_thread(self._write, [data for data, _ in group])
             self._log.sign(b"checkpoint")
             first = len(self._stored) + 1
-            for number, (data, future) in enumerate(group, first):
-                self._stored.append((self._end, len(data)))
+            for data, future in group:
+                if len(data) > len(CONFIRMED):
+                    self._stored.append((self._end, len(data)))
                 self._end += len(data)
-                future.set_result(number)
-            self._documents.put(list(range(first, first + len(group))))
+                future.set_result(len(self._stored))
+            self._documents.put(list(range(first, len(self._stored) + 1)))
+
+    async def _durable(self, data: bytes) -> int:
+        """The number of what was written, once it is on the disk."""
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._pending.append((data, future))
+        self._wake.set()
+        return await future
 
     async def handle(self, request: web.Request) -> web.Response:
         """Any of the requests of the load."""
@@ -93,14 +103,11 @@ class Floor:
         if b"<lt:GetDocument" in body:
             position, length = self._stored[_number(body) - 1]
             return web.Response(body=b"<lt:Receipt>" + os.pread(self._file, length, position))
-        return web.Response(body=b"confirmed")
+        await self._durable(CONFIRMED)
+        return web.Response(body=CONFIRMED)
 
     async def _send(self, request: web.Request) -> web.Response:
-        data = await self._read(request)
-        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._pending.append((data, future))
-        self._wake.set()
-        return web.Response(body=ANSWER % await future)
+        return web.Response(body=ANSWER % await self._durable(await self._read(request)))
 
     async def _list(self, notices: bool) -> web.Response:
         if notices:

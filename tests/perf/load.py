@@ -11,6 +11,7 @@ import asyncio
 import re
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Final
@@ -22,7 +23,7 @@ from tests.support.agency import AgencyClient, Attached, multipart
 
 PATH: Final = "/lienthong/v1"
 SOAP: Final = "application/soap+xml; charset=utf-8"
-AT_ONCE: Final = 8
+AT_ONCE: Final = 16
 """Documents that one sender has under way at once."""
 FETCHERS: Final = 2
 """Connections over which one recipient fetches."""
@@ -65,6 +66,7 @@ class Result:
     documents: int = 0
     seconds: float = 0.0
     generator_cpu: float = 0.0
+    server_cpu: float = 0.0
     requests: Counter[str] = field(default_factory=Counter)
     accept: list[float] = field(default_factory=list)
     latency: list[float] = field(default_factory=list)
@@ -82,10 +84,14 @@ def percentile(values: list[float], share: float) -> float:
 
 
 class Load:
-    """One run against a server on `port`. `pace` is documents per second, 0 as fast as it goes."""
+    """One run against the server on `port`; `cpu` says how many CPU seconds it has used so far.
 
-    def __init__(self, port: int, pace: float = 0.0) -> None:
+    `pace` is documents per second, 0 as fast as it goes.
+    """
+
+    def __init__(self, port: int, cpu: Callable[[], float], pace: float = 0.0) -> None:
         self._port = port
+        self._cpu = cpu
         self._pace = pace
         self._begun = 0
         self._start = 0.0
@@ -98,67 +104,72 @@ class Load:
         self.result = Result()
 
     async def run(self, senders: dict[AgencyClient, list[Letter]], recipients: list[AgencyClient]) -> Result:
-        """Raises when a document came doubled, changed or not at all."""
+        """Connections are open before the clock starts: agencies keep theirs.
+
+        Raises when a document came doubled, changed or not at all.
+        """
         self._outstanding = {letter.stamp for letters in senders.values() for letter in letters}
         self._expected = len(self._outstanding)
-        before = time.process_time()
-        self._start = time.perf_counter()
+        with ExitStack() as stack:
+            sending = [await self._connect(stack, agency, AT_ONCE + 1) for agency in senders]
+            receiving = [await self._connect(stack, agency, FETCHERS + 1) for agency in recipients]
+            queues = [list(reversed(letters)) for letters in senders.values()]
+            used, server_used = time.process_time(), self._cpu()
+            self._start = time.perf_counter()
+            await self._all(list(zip(sending, queues, strict=True)), receiving)
+            self.result.generator_cpu = time.process_time() - used
+            self.result.server_cpu = self._cpu() - server_used
+        # a recipient can have its document before the sender has its receipt
+        self.result.latency = [max(0.0, at - self._accepted[number]) for number, at in self._fetched.items()]
+        if self._outstanding:
+            raise RuntimeError(f"{len(self._outstanding)} documents never came")
+        return self.result
+
+    async def _all(
+        self, sending: list[tuple[list[Connection], list[Letter]]], receiving: list[list[Connection]]
+    ) -> None:
         async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group:
-            polls = [group.create_task(self._receive(agency)) for agency in recipients]
-            for agency, letters in senders.items():
-                polls.append(group.create_task(self._read_notices(agency)))
-                queue = list(reversed(letters))
-                for _ in range(AT_ONCE):
-                    group.create_task(self._send(agency, queue))
+            polls = [group.create_task(self._receive(*connections)) for connections in receiving]
+            for connections, queue in sending:
+                polls.append(group.create_task(self._read_notices(connections[0])))
+                for connection in connections[1:]:
+                    group.create_task(self._send(connection, queue))
             await self._finished.wait()
             for poll in polls:
                 poll.cancel()
-        result = self.result
-        result.generator_cpu = time.process_time() - before
-        # a recipient can have its document before the sender has its receipt
-        result.latency = [max(0.0, at - self._accepted[number]) for number, at in self._fetched.items()]
-        if self._outstanding:
-            raise RuntimeError(f"{len(self._outstanding)} documents never came")
-        return result
 
-    def _connection(self, agency: AgencyClient) -> Connection:
-        return Connection("localhost", self._port, agency.context)
+    async def _connect(self, stack: ExitStack, agency: AgencyClient, count: int) -> list[Connection]:
+        connections = [stack.enter_context(Connection("localhost", self._port, agency.context)) for _ in range(count)]
+        for connection in connections:
+            await connection.open()
+        return connections
 
     async def _call(self, connection: Connection, operation: str, data: bytes) -> bytes:
         self.result.requests[operation] += 1
         return await connection.call(data)
 
-    async def _send(self, agency: AgencyClient, queue: list[Letter]) -> None:
-        with self._connection(agency) as connection:
-            while queue:
-                letter = queue.pop()
-                if self._pace:
-                    self._begun += 1
-                    await asyncio.sleep(self._start + self._begun / self._pace - time.perf_counter())
-                await self._send_one(connection, letter)
+    async def _send(self, connection: Connection, queue: list[Letter]) -> None:
+        while queue:
+            letter = queue.pop()
+            if self._pace:
+                self._begun += 1
+                await asyncio.sleep(self._start + self._begun / self._pace - time.perf_counter())
+            began = time.perf_counter()
+            answer = await self._call(connection, "send", letter.data)
+            ended = time.perf_counter()
+            number = int(answer.split(b"<lt:MessageNumber>", 1)[1].split(b"<", 1)[0])
+            if number in self._accepted:
+                raise RuntimeError(f"number {number} was given twice")
+            self._accepted[number] = ended
+            self.result.accept.append(ended - began)
 
-    async def _send_one(self, connection: Connection, letter: Letter) -> None:
-        began = time.perf_counter()
-        answer = await self._call(connection, "send", letter.data)
-        ended = time.perf_counter()
-        number = int(answer.split(b"<lt:MessageNumber>", 1)[1].split(b"<", 1)[0])
-        if number in self._accepted:
-            raise RuntimeError(f"number {number} was given twice")
-        self._accepted[number] = ended
-        self.result.accept.append(ended - began)
-
-    async def _receive(self, agency: AgencyClient) -> None:
-        with ExitStack() as stack:
-            poll, *fetchers = (stack.enter_context(self._connection(agency)) for _ in range(1 + FETCHERS))
-            await self._receive_over(poll, fetchers)
-
-    async def _receive_over(self, poll: Connection, fetchers: list[Connection]) -> None:
+    async def _receive(self, poll: Connection, *fetchers: Connection) -> None:
         while True:
             answer = await self._call(poll, "pending", request(native.write_get_pending(50, 1)))
             numbers = [int(number) for number, kind in _MESSAGE.findall(answer) if kind == b"document"]
             if not numbers:
                 continue
-            shares = [numbers[index::FETCHERS] for index in range(FETCHERS)]
+            shares = [numbers[index :: len(fetchers)] for index in range(len(fetchers))]
             await asyncio.gather(*(self._fetch(one, share) for one, share in zip(fetchers, shares, strict=True)))
             await self._call(poll, "confirm", request(native.write_confirm(numbers)))
             self.result.documents += len(numbers)
@@ -171,15 +182,14 @@ class Load:
             beginning = answer.rindex(b"\r\n\r\n<H21.") + 4
             self._outstanding.remove(answer[beginning : answer.index(b">", beginning) + 1])
 
-    async def _read_notices(self, agency: AgencyClient) -> None:
-        with self._connection(agency) as connection:
-            while True:
-                answer = await self._call(connection, "notices", request(native.write_get_pending(200, 1)))
-                numbers = [int(number) for number, _ in _MESSAGE.findall(answer)]
-                if numbers:
-                    await self._call(connection, "confirm", request(native.write_confirm(numbers)))
-                    self._notices += len(numbers)
-                    self._look_at_end()
+    async def _read_notices(self, connection: Connection) -> None:
+        while True:
+            answer = await self._call(connection, "notices", request(native.write_get_pending(200, 1)))
+            numbers = [int(number) for number, _ in _MESSAGE.findall(answer)]
+            if numbers:
+                await self._call(connection, "confirm", request(native.write_confirm(numbers)))
+                self._notices += len(numbers)
+                self._look_at_end()
 
     def _look_at_end(self) -> None:
         if self.result.documents == self._notices == self._expected:

@@ -12,10 +12,11 @@ from typing import Final
 import msgspec
 
 from tests.perf import stage
-from tests.perf.load import Load, Result, percentile, prepare
+from tests.perf.load import Letter, Load, Result, percentile, prepare
 from tests.perf.processes import run
 from tests.perf.rows import Row
 from tests.perf.stage import Server
+from tests.support.agency import AgencyClient
 
 SIZE: Final = 50_000
 """Octets of each attachment."""
@@ -53,22 +54,23 @@ class Traffic:
         letters = {
             sender: prepare(sender, recipient.code, numbers, self._size, self._base) for sender, recipient in pairs
         }
-        return run(_loaded(server.port, pace, letters, self._recipients))
+        return run(_loaded(server, pace, letters, self._recipients))
 
     def burst(self, server: Server, documents: int) -> Burst:
         """One run as fast as it goes."""
-        before = server.cpu()
         result = self.run(server, documents)
         return Burst(
             rate=result.rate,
-            cpu=(server.cpu() - before) / result.documents,
+            cpu=result.server_cpu / result.documents,
             share=result.generator_cpu / result.seconds,
             requests=result.requests.total() / result.documents,
         )
 
 
-async def _loaded(port: int, pace: float, *load: object) -> Result:
-    return await Load(port, pace).run(*load)  # type: ignore[arg-type] # passed through
+async def _loaded(
+    server: Server, pace: float, letters: dict[AgencyClient, list[Letter]], recipients: list[AgencyClient]
+) -> Result:
+    return await Load(server.port, server.cpu, pace).run(letters, recipients)
 
 
 def rows(template: Path, *, documents: int, rounds: int, latency_documents: int) -> Iterator[Row]:
