@@ -87,9 +87,9 @@ class Hub:
 
     async def start(self) -> None:
         """Listen. Raises `OSError` when a port is taken."""
-        await self._listen_to_agencies()
-        await self._listen_to_operators()
         self._runners.append(await control.serve(self.administration, self.configuration.control))
+        await self._listen_to_operators()
+        await self._listen_to_agencies()  # last: who reaches the hub finds it whole
         self.delivery.refresh()
         self._upkeep = asyncio.create_task(self._keep_up(), name="upkeep")
         _log.info("hub.started", port=self.port, operator_port=self.operator_port, events=self.ledger.log.size)

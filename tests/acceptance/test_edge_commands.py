@@ -25,7 +25,7 @@ FIELDS = {
     "Subject": "V/v thử nghiệm",
     "FullName": "Nguyễn Văn Mẫu",
 }
-PATIENCE = 30.0
+PATIENCE = 90.0
 
 
 def edge(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:

@@ -32,7 +32,7 @@ from tests.faults.runs import StuckError, ViolationError
 
 T = TypeVar("T")
 PATH: Final = "/lienthong/v1"
-PATIENCE: Final = 12.0
+PATIENCE: Final = 60.0
 """Seconds after which an operation that never succeeds is stuck."""
 ATTEMPT: Final = 8.0
 PAUSE: Final = 0.01

@@ -29,7 +29,7 @@ from hub.service import Hub
 PDF = b"%PDF-1.7\n\x00\xff xin chao \r\n\r\n"
 A, B, C = "H21.16", "H21.23", "H21.31"
 NAMES = {A: "Sở Ví dụ A", B: "Sở Ví dụ B", C: "Sở Ví dụ C"}
-PATIENCE = 20.0
+PATIENCE = 60.0
 T = TypeVar("T")
 FIELDS: dict[str, Any] = {
     "To": [B],

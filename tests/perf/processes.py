@@ -75,7 +75,7 @@ class Process:
         raise KeyError(key)
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 30, interval: float = 0.02) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 90, interval: float = 0.02) -> None:
     """Poll until `condition` is true. Raises `TimeoutError`."""
     deadline = time.monotonic() + seconds
     while not condition():
