@@ -11,7 +11,7 @@ from tests.faults.mutations import EDGE
 from tests.faults.sweep import explain, run_sweep
 
 SEED = 20261123
-RUNS = 90
+RUNS = 80
 RUNS_PER_MUTATION = 80
 
 
@@ -25,6 +25,6 @@ async def test_ac_8_2c_1_the_edge_survives_kills_failures_and_power_cuts() -> No
 
 @pytest.mark.parametrize("name", EDGE)
 async def test_a_precaution_that_is_taken_out_of_the_edge_is_missed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agency, "PATIENCE", 4.0)
+    monkeypatch.setattr(agency, "PATIENCE", 3.0)
     tally = await run_sweep(EdgeScenario(), runs=RUNS_PER_MUTATION, seed=SEED, mutation=f"edge/{name}", stop=True)
     assert tally.violations, EDGE[name].meaning

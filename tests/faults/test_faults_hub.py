@@ -11,7 +11,7 @@ from tests.faults.mutations import HUB
 from tests.faults.sweep import explain, run_sweep
 
 SEED = 20261123
-RUNS = 130
+RUNS = 120
 RUNS_PER_MUTATION = 80
 
 
@@ -25,6 +25,6 @@ async def test_ac_8_2c_1_the_hub_survives_kills_failures_and_power_cuts() -> Non
 
 @pytest.mark.parametrize("name", HUB)
 async def test_a_precaution_that_is_taken_out_of_the_hub_is_missed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agency, "PATIENCE", 4.0)
+    monkeypatch.setattr(agency, "PATIENCE", 3.0)
     tally = await run_sweep(HubScenario(), runs=RUNS_PER_MUTATION, seed=SEED, mutation=f"hub/{name}", stop=True)
     assert tally.violations, HUB[name].meaning
