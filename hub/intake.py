@@ -182,6 +182,13 @@ class Received:
             ExchangeError: `attachment.missing|doubled|extra|digest`, of the branch mime.
             OSError: disk full.
         """
+        try:
+            await self._take(references, uploads)
+        finally:
+            for receiving in self._open:
+                await receiving.settle()
+
+    async def _take(self, references: tuple[Reference, ...], uploads: AsyncIterator[Upload]) -> None:
         wanted = {reference.content_id: reference for reference in references}
         async for upload in uploads:
             if upload.content_id in self.digests:

@@ -12,6 +12,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,8 @@ SMALL: Final = 256 << 10
 """Payloads up to this many octets live in segments."""
 CHUNK: Final = 256 << 10
 """Octets read or written at a time."""
+SYNC_EVERY: Final = 32 << 20
+"""Octets of a large payload after which the disk is set to work."""
 LARGE: Final = 0
 """Segment number that means: a file of its own."""
 UPLOAD_KEPT: Final = 3 * 86400.0
@@ -30,7 +33,7 @@ UPLOAD_KEPT: Final = 3 * 86400.0
 
 
 class Receiving:
-    """A large payload on its way in: hashed while it is written. Use from one task; disk work leaves the loop."""
+    """A large payload on its way in. Use from one task; a thread hashes and writes one piece while the next arrives."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -38,6 +41,8 @@ class Receiving:
         self._hash = hashlib.sha256()
         self._pending: list[bytes] = []
         self._held = 0
+        self._unsynced = 0
+        self._writing: asyncio.Future[None] | None = None
         self.size = 0
 
     async def write(self, data: bytes) -> None:
@@ -51,6 +56,7 @@ class Receiving:
     async def finish(self) -> bytes:
         """Return the SHA-256 when every octet is on the disk."""
         await self._flush()
+        await self._written()
         await asyncio.to_thread(durable.fsync_file, self._file)
         os.close(self._file)
         self._file = -1
@@ -61,22 +67,46 @@ class Receiving:
         """The temporary file."""
         return self._path
 
+    async def settle(self) -> None:
+        """Return when no thread writes any more; `discard` then leaves nothing at once."""
+        if self._writing is not None:
+            with suppress(OSError):
+                await asyncio.shield(self._writing)
+
     def discard(self) -> None:
-        """Leave nothing behind; may be called at any time, also twice."""
+        """Leave nothing behind; may be called at any time, also twice. What a thread still writes goes when it ends."""
+        if self._writing is None or self._writing.done():
+            self._remove()
+        else:
+            self._writing.add_done_callback(lambda _writing: self._remove())
+
+    def _remove(self) -> None:
+        if self._writing is not None and not self._writing.cancelled():
+            self._writing.exception()  # the caller has another reason to give up, or has seen this one
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
         self._path.unlink(missing_ok=True)
 
     async def _flush(self) -> None:
+        """Hand what is held to the thread, once it has written what it was given before."""
+        await self._written()
         held, self._pending, self._held = self._pending, [], 0
         if held:
-            await asyncio.to_thread(self._write_out, held)
+            self._writing = asyncio.ensure_future(asyncio.to_thread(self._write_out, held))
+
+    async def _written(self) -> None:
+        if self._writing is not None:
+            await asyncio.shield(self._writing)
 
     def _write_out(self, held: list[bytes]) -> None:
         for data in held:
             self._hash.update(data)
             durable.write_all(self._file, data)
+            self._unsynced += len(data)
+        if self._unsynced >= SYNC_EVERY:
+            self._unsynced = 0
+            durable.fsync_file(self._file)  # the disk works while the rest arrives
 
 
 class PayloadStore:
