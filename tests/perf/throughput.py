@@ -37,13 +37,13 @@ class Burst(msgspec.Struct, frozen=True):
 
 
 class Traffic:
-    """Documents between the agencies of one folder, every one new."""
+    """Documents between the agencies of one folder, every one new; their numbers begin with `first`."""
 
-    def __init__(self, folder: Path, size: int = SIZE) -> None:
+    def __init__(self, folder: Path, size: int = SIZE, first: int = 1) -> None:
         self._senders, self._recipients = stage.agencies_of(folder)
         self._base = os.urandom(size)
         self._size = size
-        self._next = 1
+        self._next = first
 
     def run(self, server: Server, documents: int, pace: float = 0) -> Result:
         """Send and receive `documents` documents through one server."""
