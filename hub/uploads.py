@@ -55,6 +55,9 @@ class Uploads:
         except ExchangeError as error:
             return await self._refuse(request, error)
         held = _held(final)
+        if held and not final.exists():
+            # all of it may be here, and the hub was stopped before it could say so
+            await asyncio.to_thread(_complete, final.with_name(final.name + durable.TEMPORARY_SUFFIX), final)
         if held is None:
             return web.Response(status=404, headers={"Upload-Offset": "0"})
         return web.Response(headers={"Upload-Offset": str(held), "Cache-Control": "no-store"})
@@ -141,17 +144,25 @@ async def _receive(request: web.Request, descriptor: int, held: int, length: int
     return held
 
 
-def _finish(partial: Path, final: Path) -> bool:
-    """Compare the digest with the name; False: it was another, and was thrown away, so that the next starts anew."""
+def _complete(partial: Path, final: Path) -> bool:
+    """Give a partial upload its name when its octets are all there; else leave it as it is."""
     digest = hashlib.sha256()
     with partial.open("rb") as file:
         while data := file.read(CHUNK):
             digest.update(data)
-    if not final.name.endswith(digest.hexdigest()):
-        partial.unlink()
-        return False
+        if not final.name.endswith(digest.hexdigest()):
+            return False
+        durable.fsync_file(file.fileno())
     durable.publish(partial, final)
     return True
+
+
+def _finish(partial: Path, final: Path) -> bool:
+    """Compare the digest with the name; False: it was another, and was thrown away, so that the next starts anew."""
+    if _complete(partial, final):
+        return True
+    partial.unlink()
+    return False
 
 
 def _held(final: Path) -> int | None:

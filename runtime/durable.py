@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -40,7 +41,12 @@ def make_directory(folder: Path, mode: int = 0o755) -> None:
         current = current.parent
     for path in reversed(missing):
         path.mkdir(mode=mode, exist_ok=True)
-        fsync_directory(path.parent)
+        try:
+            fsync_directory(path.parent)
+        except OSError:
+            with suppress(OSError):
+                path.rmdir()  # else the next caller would find it and take it for durable
+            raise
 
 
 def publish(temporary: Path, final: Path) -> None:

@@ -394,6 +394,7 @@ def test_first_signal_drains_and_ends_with_0(tmp_path: Path):
                 while not any(line["event"] == "agency.joined" for line in hub.lines()):
                     await asyncio.sleep(0.01)
                 await agency.call(b'<lt:GetCheckpoint xmlns:lt="urn:lienthong:exchange:1"/>')
+                await asyncio.sleep(1)  # the long poll has reached the hub by now
                 hub.signal(signal.SIGTERM)
                 assert await waiting == ()
                 return accepted.number

@@ -147,6 +147,17 @@ async def test_resumed_upload_whose_first_part_was_damaged_here_starts_anew(hub:
     assert await patch(0, 300_000) == (204, "300000")
 
 
+async def test_upload_that_was_whole_when_the_hub_died_is_found_whole(hub: RunningHub, pair) -> None:
+    sender, _ = pair
+    data = hashlib.shake_256(b"whole").digest(300_000)
+    file = Attached("f1", data)
+    name = hashlib.sha256(data).hexdigest()
+    (hub.folder / f"data/payloads/uploads/H21.16-{name}.part").write_bytes(data)
+    async with sender.session.head(f"{sender.url}/lienthong/v1/payloads/{name}") as response:
+        assert response.headers["Upload-Offset"] == "300000"
+    assert (await sender.send(sender.sealed(sender.document(["H21.23"], "77", [file])))).number == 1
+
+
 async def test_an_agency_sees_nothing_of_another(hub: RunningHub, pair) -> None:
     sender, _ = pair
     accepted = await sender.send(sender.sealed(sender.document(["H21.23"], "10")))
