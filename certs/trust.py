@@ -9,6 +9,7 @@ nextUpdate, nothing is believed until a fresh one comes (`server.trust-stale`, t
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import lru_cache
@@ -69,6 +70,7 @@ class Trust:
         """Why the newest revocation data was not taken; "" when all is well. For the log and `doctor`."""
         self._source = source
         self._watched = None if source is None else source / "crl.pem" if source.is_dir() else source
+        self._looked_at = float("-inf")
         self._seen: tuple[int, int, int] | None = None  # so that the first use looks again: no change falls between
         self._lists: dict[bytes, RevocationList] = {}
         self._pems: dict[bytes, bytes] = {}
@@ -85,14 +87,18 @@ class Trust:
         """What is in force now, for others to fetch."""
         return self._bundle
 
-    def check_certificate(self, der: bytes, at: datetime, *, purpose: Purpose, historical: bool = False) -> Path:
+    def check_certificate(
+        self, der: bytes, at: datetime, *, purpose: Purpose, historical: bool = False, looked_within: float = 0.0
+    ) -> Path:
         """Return what the certificate says, or raise why it is not believed at `at` (aware).
 
         With `historical`, a certificate revoked after `at` is still good (AC-5-4); otherwise a listed one is out.
+        A look at the revocation file that is at most `looked_within` seconds old serves again.
         Raises `seal.malformed`, `.algorithm`, `.certificate-untrusted|expired|not-yet-valid|revoked`,
         `server.trust-stale`; for purpose `client` the `caller.*` counterparts.
         """
-        self.reload_crl_if_changed()
+        if not looked_within or time.monotonic() - self._looked_at > looked_within:
+            self.reload_crl_if_changed()
         try:
             found = self._path(der)
             if not _ALLOWED[purpose](found):
@@ -117,6 +123,7 @@ class Trust:
         """Look at the watched file (2 µs) and take over what is new and good; `True` when something was taken."""
         if self._watched is None or self._source is None:
             return False
+        self._looked_at = time.monotonic()
         seen = self._stat()
         if seen == self._seen:
             return False

@@ -30,6 +30,8 @@ from protocol.xml_reading import parse
 VIETNAM: Final = timezone(timedelta(hours=7))
 HELD: Final = 1 << 20
 """Octets of small attachments that one message may keep in memory; further ones go to files whatever their size."""
+LOOK: Final = 0.01
+"""Seconds: a message is judged right after its connection, and the two share one look at the revocation list."""
 SEALED: Final = "KYSO_CQ"
 AUTHENTICATED_SOURCE: Final = "XACTHUC_NGUON_GOC"
 
@@ -115,7 +117,7 @@ class Intake:
     def _check_sender(self, caller: Caller, message: Message, opened: OpenedSeal | None, *, plain: bool) -> None:
         """Certificate → agency = caller = From (nobody is trusted for what they say they are)."""
         if opened is not None:
-            self._trust.check_certificate(opened.certificate, self._now(), purpose="seal")
+            self._trust.check_certificate(opened.certificate, self._now(), purpose="seal", looked_within=LOOK)
             owner = self._registry.of_certificate(hashlib.sha256(opened.certificate).digest())
             if owner != caller.agency:
                 raise ExchangeError(errors.SEAL_OTHER_AGENCY, owner=owner)
@@ -145,7 +147,7 @@ def _check_text(opened: OpenedSeal) -> None:
     signed = opened.signed.decode("utf-8")
     if "\ufffd" in signed:
         raise ExchangeError(errors.UNDECODABLE_TEXT, element="edXMLEnvelope")
-    if text.is_normal(signed):
+    if text.is_normal(signed, opened.signed):
         return
     for element in opened.root.iter():
         if not text.is_normal(element.text or ""):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +22,8 @@ from runtime import durable
 
 SEGMENT_SIZE: Final = 64 << 20
 """A segment that reached this many octets is followed by a new one."""
+RECENT_OCTETS: Final = 8 << 20
+"""Octets of the latest batches that stay in memory: most payloads are fetched as soon as they came."""
 
 
 class Appendix(msgspec.Struct, frozen=True):
@@ -40,6 +43,8 @@ class Segments:
         lengths = dict(committed)
         self._readers: dict[int, int] = {}
         self._writer: tuple[int, int] | None = None
+        self._recent: OrderedDict[tuple[int, int], bytes] = OrderedDict()
+        self._recent_octets = 0
         self._current = max(lengths, default=0)
         self._end = lengths.get(self._current, SEGMENT_SIZE)
         durable.make_directory(folder)
@@ -78,13 +83,23 @@ class Segments:
     def adopt(self, appendix: Appendix) -> None:
         """The batch committed: its octets are octets now."""
         self._current, self._end = appendix.segment, appendix.end
+        position = appendix.start
+        for payload in appendix.payloads:
+            self._recent[appendix.segment, position] = payload
+            position += len(payload)
+        self._recent_octets += appendix.end - appendix.start
+        while self._recent_octets > RECENT_OCTETS:
+            self._recent_octets -= len(self._recent.popitem(last=False)[1])
 
     def read(self, place: Placement) -> bytes:
         """The octets of a payload."""
         return os.pread(self._reader(place.segment), place.length, place.position)
 
     def read_cached(self, place: Placement) -> bytes | None:
-        """The octets if the page cache holds them all, else None: never waits for the disk."""
+        """The octets if they are in memory (ours or the page cache), else None: never waits for the disk."""
+        recent = self._recent.get((place.segment, place.position))
+        if recent is not None and len(recent) == place.length:
+            return recent
         if not hasattr(os, "RWF_NOWAIT"):
             return None
         buffer = bytearray(place.length)

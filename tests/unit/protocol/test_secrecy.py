@@ -234,6 +234,29 @@ def test_the_quick_look_never_hides_a_stamp(value: str):
     assert stamps.is_suspect(value) or not any(cells)
 
 
+GAPS = st.sampled_from(["", " ", "_", "-", "  ", "\u00a0", "\u200b.", "...", "\U0001f600", "\u2013 ", "\u0323"])
+
+
+SPELT = st.tuples(
+    st.sampled_from(["Tuyệt ", "xin một ", ""]), st.sampled_from("Mm"), GAPS, st.sampled_from("AaÂâẠạẬậËë"), GAPS,
+    st.sampled_from(["", "Ä", "ä"]), GAPS, st.sampled_from("Tt"),
+)  # fmt: skip - as it is read
+
+
+@given(SPELT.map("".join))
+def test_the_quick_look_at_octets_sees_what_the_quick_look_at_text_sees(value: str):
+    for element in (f"<a><b>{value}</b></a>", f'<a b="{value}"/>', f"<a><b>Ph{value.upper()}u hồi</b></a>"):
+        octets = element.encode()
+        assert not stamps.is_suspect(value) or secrecy._is_suspect_xml(etree.fromstring(octets), octets), value
+
+
+@given(GAPS.filter(bool), st.sampled_from(["thu", "THU"]), st.sampled_from(["hồi", "HỒI"]))
+def test_the_quick_look_at_octets_sees_what_is_to_be_returned(gap: str, first: str, second: str):
+    octets = f"<a>tài liệu {first}{gap}{second}</a>".encode()
+    value = f"{first}{gap}{second}"
+    assert not stamps.is_suspect(value) or secrecy._is_suspect_xml(etree.fromstring(octets), octets)
+
+
 @given(st.text(max_size=60))
 def test_any_text_is_judged_without_an_error(value: str):
     assert stamps.stamp_in_text(value) in {None, "stamp", "recall-stamp", "level"}
