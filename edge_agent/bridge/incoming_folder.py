@@ -1,6 +1,6 @@
 """The folder `incoming/`: one subfolder for every message that arrived, there whole or not at all, exactly once.
 
-    1. everything is written to incoming/.dang-ghi-<number>/ and fsynced
+    1. everything is written to incoming/.dang-ghi-<number>/ and fsynced, and so is the name of that folder
     2. the database notes SAN_SANG
     3. the folder gets its name by rename
     4. the database notes XONG
@@ -73,6 +73,7 @@ class IncomingFolder:
         if isinstance(message, StatusMessage):
             _write_stream(staging / STATUS_NAME, iter((status_toml(message, row).encode(),)))
         durable.fsync_directory(staging)
+        durable.fsync_directory(staging.parent)  # without its name, step 3 would seem to have happened
 
     def _package(self, message: Message, envelope: bytes, attachments: list[StoredAttachment]) -> Iterator[bytes]:
         octets = [(one.reference, _chunks(self._payloads.path(one.sha256))) for one in attachments]

@@ -61,10 +61,12 @@ HUB: Final[Mapping[str, Mutation]] = {
         "durable.fsync_directory(final.parent)",
         "a large payload's name is not flushed",
     ),
-    "upload-fsync": _fsync(
-        "hub.uploads:Uploads._append",
-        "await asyncio.to_thread(durable.fsync_file, descriptor)",
+    "upload-fsync": Mutation(
         "an upload is not flushed",
+        (
+            Edit("hub.uploads:Uploads._append", "await asyncio.to_thread(durable.fsync_file, descriptor)", NOTHING),
+            Edit("hub.uploads:_complete", "durable.fsync_file(file.fileno())", NOTHING),
+        ),
     ),
     "commit-fsync": Mutation(
         "SQLite commits without waiting for the disk",
@@ -143,6 +145,17 @@ EDGE: Final[Mapping[str, Mutation]] = {
     ),
     "incoming-fsync": _fsync(
         "edge_agent.payloads:copy_durably", "durable.fsync_file(writing.fileno())", "files in incoming/ are not flushed"
+    ),
+    "incoming-staging-name-fsync": Mutation(
+        "a folder counts as staged before its name is on the disk",
+        (
+            Edit(
+                "edge_agent.bridge.incoming_folder:IncomingFolder._write",
+                "durable.fsync_directory(staging.parent)",
+                NOTHING,
+            ),
+        ),
+        (Kind.FSYNC, Kind.WRITE),
     ),
     "incoming-name-fsync": Mutation(
         "the name of a folder in incoming/ is not flushed",

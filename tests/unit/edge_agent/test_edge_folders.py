@@ -194,3 +194,18 @@ async def test_killed_at_any_step_the_folder_appears_once(
 
 def handed_folders(places: Places) -> list[Path]:
     return [path for path in places.incoming.iterdir() if not path.name.startswith(".")]
+
+
+async def test_a_staged_folder_has_its_name_on_the_disk_before_the_database_says_so(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+):
+    """Else a power cut leaves SAN_SANG without the folder, which looks as if it had been handed over already."""
+    store, folder = await receive(places)
+    flushed: list[Path] = []
+    known: list[list[Path]] = []
+    fsync, staged = durable.fsync_directory, store.handovers.staged
+    monkeypatch.setattr(durable, "fsync_directory", lambda path: (fsync(path), flushed.append(path)))
+    monkeypatch.setattr(store.handovers, "staged", lambda *rest: (known.append(flushed[:]), staged(*rest)))
+    await folder.hand_over(store.handovers.due("folder", NOW, 1)[0])
+    assert known == [[places.incoming / ".dang-ghi-1", places.incoming]]
+    store.close()
