@@ -41,7 +41,7 @@ from protocol.namespaces import XMLDSIG
 from protocol.sameness import settled
 from protocol.seal import open_seal, seal
 from protocol.signing import Signer
-from protocol.xml_reading import parse
+from protocol.xml_reading import ENVELOPE_MAX, parse
 from runtime import logs
 
 MAXIMUM_WAIT: Final = 60.0
@@ -152,10 +152,10 @@ class HubExchange:
 
     async def fetch(self, caller: Caller, number: int) -> Delivery:
         """A message of the caller's mailbox, waiting or delivered before."""
-        found = self.ledger.find_delivered(number, caller.agency)
-        if found is None or found[0].state == "withdrawn" or found[1].envelope is None:
+        found = self.ledger.find_fetchable(number, caller.agency)
+        if found is None:
             raise ExchangeError(errors.DOCUMENT_NOT_FOUND, element=str(number))
-        return await self.delivery(found[1])
+        return await self.delivery(found)
 
     async def delivery(self, message: Stored) -> Delivery:
         """A stored message, ready to be handed out."""
@@ -276,7 +276,7 @@ class HubExchange:
         identity = hashlib.sha256(name.encode()).hexdigest()[:24]
         unsigned = write_envelope(message, envelope_id=f"lt-{identity}")
         sealed = seal(unsigned, self._signer)
-        return sealed, bytes.fromhex(open_seal(parse(sealed)).digest)
+        return sealed, bytes.fromhex(open_seal(parse(sealed, max_size=ENVELOPE_MAX)).digest)
 
     def _document_meant(self, caller: Caller, status: StatusMessage) -> int:
         """The document a status is about: the caller's own, or one in its mailbox. Raises `document.not-found`."""
@@ -330,7 +330,8 @@ class HubExchange:
 
     async def _trace(self, row: Stored) -> Trace:
         if row.envelope is not None:
-            status = read_message(parse(await self.ledger.payloads.read(row.envelope)))
+            envelope = await self.ledger.payloads.read(row.envelope)
+            status = read_message(parse(envelope, max_size=ENVELOPE_MAX))
             assert isinstance(status, StatusMessage)
         else:
             status = StatusMessage(

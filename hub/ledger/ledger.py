@@ -12,11 +12,11 @@ from hub.ledger.records import Agency, DeliveryRow, Placement, Stored, Waiting
 from hub.ledger.schema import MIGRATIONS
 from hub.ledger.transaction import read_agencies, read_delivered, read_delivery, read_stored
 from hub.ledger.writer import Work, Writer
-from hub.lock import FolderLock
 from hub.payloads.store import PayloadStore
 from protocol.checkpoint import LogKey
 from protocol.receipts import Receipt
 from runtime.database import Connection, connect, open_database
+from runtime.lock import FolderLock
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ class Ledger:
     """Everything the hub knows. Reading methods are quick and synchronous; `do` returns when a work is durable."""
 
     def __init__(self, folder: Path, key: LogKey, now: Callable[[], int]) -> None:
-        self._lock = FolderLock(folder)
+        self._lock = FolderLock(folder, "tiến trình trục")
         path = folder / FILE_NAME
         self._writing: Connection = open_database(path, MIGRATIONS).conn
         self._reading: Connection = connect(path, read_only=True)
@@ -81,6 +81,14 @@ class Ledger:
         """A message at a recipient, and the message itself."""
         row = self._reading.execute(sql.FIND_DELIVERED, (message, recipient)).fetchone()
         return None if row is None else read_delivered(row)
+
+    def find_fetchable(self, number: int, recipient: str) -> Stored | None:
+        """A message that this recipient may have, now or again: sealed, in its mailbox, not withdrawn from it."""
+        found = self.writer.recent.fetchable(number, recipient)
+        if found is None:
+            row = self.find_delivered(number, recipient)
+            found = None if row is None or row[0].state == "withdrawn" else row[1]
+        return None if found is None or found.envelope is None else found
 
     def recipients(self, message: int) -> list[DeliveryRow]:
         """A message at all its recipients."""

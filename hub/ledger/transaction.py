@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from hub.ledger import statements as sql
+from hub.ledger.recent import RecentMessages
 from hub.ledger.records import Agency, DeliveryRow, DeliveryState, Placement, Stored, StoredAttachment
 from protocol import merkle, receipts
 from runtime.database import Connection
@@ -26,13 +27,27 @@ def read_stored(row: tuple[object, ...]) -> Stored:
 
 
 class Transaction:
-    """One batch in the making. `now` is milliseconds UTC; numbers and leaf indexes are final once it commits."""
+    """One batch in the making. `now` is milliseconds UTC; numbers and leaf indexes are final once it commits.
 
-    def __init__(self, connection: Connection, *, now: int, next_number: int, size: int) -> None:
-        self._connection = connection
+    New rows are written together at the end, or before anything is read that might be among them.
+    """
+
+    def __init__(
+        self, connection: Connection, *, now: int, next_number: int, size: int, recent: RecentMessages
+    ) -> None:
+        self._raw = connection
         self.now = now
         self.next_number = next_number
+        self._first_number = next_number
         self._size = size
+        self._recent = recent
+        self._identities: dict[bytes, tuple[int, bytes, int, str]] = {}
+        self._message_rows: list[tuple[object, ...]] = []
+        self._delivery_rows: list[tuple[object, ...]] = []
+        self._payload_rows: list[tuple[object, ...]] = []
+        self.messages: list[Stored] = []
+        self.deliveries: list[tuple[int, str]] = []
+        self.withdrawn: list[tuple[int, str]] = []
         self.hashes: list[bytes] = []
         self._events: list[tuple[int, str, int, int | None, str, bytes]] = []
         self.placed: dict[bytes, Placement] = {}
@@ -52,25 +67,52 @@ class Transaction:
         """The encoded events of this batch, in order."""
         return [event[5] for event in self._events]
 
-    def write_events(self) -> None:
-        """Write the events that were added (once, at the end of the batch)."""
-        self._connection.executemany(sql.INSERT_EVENT, self._events)
+    @property
+    def _connection(self) -> Connection:
+        """The database with everything of this batch in it."""
+        self._write_rows()
+        return self._raw
+
+    def _at(self, number: int) -> Connection:
+        """The database, good for what concerns this message."""
+        return self._raw if number < self._first_number else self._connection
+
+    def flush(self) -> None:
+        """Write what was added (once, at the end of the batch)."""
+        self._write_rows()
+        if self._events:
+            self._raw.executemany(sql.INSERT_EVENT, self._events)
+
+    def _write_rows(self) -> None:
+        for statement, rows in (
+            (sql.INSERT_MESSAGE, self._message_rows),
+            (sql.INSERT_DELIVERY, self._delivery_rows),
+            (sql.INSERT_PAYLOAD, self._payload_rows),
+        ):
+            if rows:
+                self._raw.executemany(statement, rows)
+                rows.clear()
 
     def find_identity(self, identity: bytes) -> tuple[int, bytes, int, str] | None:
         """(number, digest, leaf, document id) of the message with this identity."""
-        row: tuple[int, bytes, int, str] | None = self._connection.execute(sql.FIND_IDENTITY, (identity,)).fetchone()
-        return row
+        row: tuple[int, bytes, int, str] | None = self._identities.get(identity)
+        return row or self._raw.execute(sql.FIND_IDENTITY, (identity,)).fetchone()
 
     def find_message(self, number: int) -> Stored | None:
         """A message by number."""
-        row = self._connection.execute(sql.FIND_MESSAGE, (number,)).fetchone()
+        known = self._recent.message(number)
+        if known is not None:
+            return known
+        row = self._at(number).execute(sql.FIND_MESSAGE, (number,)).fetchone()
         return None if row is None else read_stored(row)
 
     def add_message(self, message: Stored, identity: bytes | None) -> None:
         """Store a message under the next number; the caller used `next_number`."""
         place = message.envelope
-        self._connection.execute(
-            sql.INSERT_MESSAGE,
+        if identity is not None:
+            self._identities[identity] = message.number, message.digest, message.leaf, message.document_id
+        self.messages.append(message)
+        self._message_rows.append(
             (
                 message.number,
                 message.kind,
@@ -91,7 +133,7 @@ class Transaction:
                 None if place is None else place.position,
                 None if place is None else place.length,
                 _encode(message.manifest) if message.manifest else None,
-            ),
+            )
         )
         self.next_number = message.number + 1
         self.changed = True
@@ -99,31 +141,38 @@ class Transaction:
     def add_payload(self, sha256: bytes, place: Placement) -> None:
         """Remember where a payload lies."""
         self.placed[sha256] = place
-        self._connection.execute(sql.INSERT_PAYLOAD, (sha256, place.segment, place.position, place.length))
+        self._payload_rows.append((sha256, place.segment, place.position, place.length))
         self.changed = True
 
     def add_delivery(self, message: int, recipient: str, priority: int, handling: str = "") -> None:
         """Put a message into a mailbox."""
-        self._connection.execute(sql.INSERT_DELIVERY, (message, recipient, priority, handling))
+        self.deliveries.append((message, recipient))
+        self._delivery_rows.append((message, recipient, priority, handling))
         self.changed = True
 
     def find_delivery(self, message: int, recipient: str) -> DeliveryRow | None:
         """A message at a recipient."""
-        row = self._connection.execute(sql.FIND_DELIVERY, (message, recipient)).fetchone()
+        row = self._at(message).execute(sql.FIND_DELIVERY, (message, recipient)).fetchone()
         return None if row is None else read_delivery(row)
 
     def find_delivered(self, message: int, recipient: str) -> tuple[DeliveryRow, Stored] | None:
         """A message at a recipient, and the message itself."""
-        row = self._connection.execute(sql.FIND_DELIVERED, (message, recipient)).fetchone()
+        known = self._recent.message(message)
+        if known is not None:
+            found = self.find_delivery(message, recipient)
+            return None if found is None else (found, known)
+        row = self._at(message).execute(sql.FIND_DELIVERED, (message, recipient)).fetchone()
         return None if row is None else read_delivered(row)
 
     def recipients(self, message: int) -> list[DeliveryRow]:
         """A message at all its recipients."""
-        return [read_delivery(row) for row in self._connection.execute(sql.RECIPIENTS, (message,))]
+        return [read_delivery(row) for row in self._at(message).execute(sql.RECIPIENTS, (message,))]
 
     def settle(self, row: DeliveryRow, state: DeliveryState, handling: str) -> bool:
         """Move a delivery out of its state; False when somebody else already had."""
-        cursor = self._connection.execute(
+        if state == "withdrawn":
+            self.withdrawn.append((row.message, row.recipient))
+        cursor = self._at(row.message).execute(
             sql.SETTLE_DELIVERY, (state, self.now, handling, row.message, row.recipient, row.state)
         )
         self.changed = True
@@ -131,13 +180,13 @@ class Transaction:
 
     def set_handling(self, row: DeliveryRow, handling: str) -> None:
         """Record a lifecycle move."""
-        self._connection.execute(sql.SET_HANDLING, (handling, row.message, row.recipient))
+        self._at(row.message).execute(sql.SET_HANDLING, (handling, row.message, row.recipient))
         self.changed = True
 
     def postpone(self, row: DeliveryRow, next_attempt: int, error: str, *, dead: bool) -> None:
         """The endpoint did not take it: try at `next_attempt`, or give it to a person."""
         state = "dead" if dead else "waiting"
-        self._connection.execute(sql.POSTPONE, (next_attempt, error, state, row.message, row.recipient))
+        self._at(row.message).execute(sql.POSTPONE, (next_attempt, error, state, row.message, row.recipient))
         self.changed = True
 
     def release(self, message: int, recipient: str) -> bool:

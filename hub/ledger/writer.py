@@ -18,6 +18,8 @@ import pysqlite3
 
 from hub.ledger import statements as sql
 from hub.ledger.evidence import EvidenceLog, Grown
+from hub.ledger.placing import BatchPayloads, Places
+from hub.ledger.recent import RecentMessages
 from hub.ledger.records import Placement
 from hub.ledger.transaction import Transaction
 from hub.payloads.segments import Appendix
@@ -56,17 +58,21 @@ class Work(Protocol[T_co]):
         ...
 
     def apply(self, transaction: Transaction, places: Sequence[Placement]) -> T_co:
-        """Check, then write. `places` are where the payloads lie. Raises `ExchangeError` before any write."""
+        """Check, then write. `places` are where the payloads lie. Raises `ExchangeError` before any write.
+
+        Payloads get their places when the first is asked for: those of a work that refuses are not stored.
+        """
         ...
 
 
 class _Item(Generic[T]):
-    __slots__ = ("future", "octets", "work")
+    __slots__ = ("future", "octets", "payloads", "work")
 
     def __init__(self, work: Work[T], future: asyncio.Future[T]) -> None:
         self.work = work
         self.future = future
-        self.octets = sum(len(data) for _, data in work.payloads)
+        self.payloads = work.payloads
+        self.octets = sum(len(data) for _, data in self.payloads)
 
 
 class Writer:
@@ -89,6 +95,7 @@ class Writer:
         self._disk = ThreadPoolExecutor(1, "ledger-disk")
         self._stopping = False
         self._placed: dict[bytes, Placement] = {}
+        self.recent = RecentMessages()
         self.batches = 0
         self.works = 0
 
@@ -167,17 +174,22 @@ class Writer:
         now = self._now()
         if now < self._evidence.last_event_at - CLOCK_TOLERANCE:
             raise ExchangeError(errors.CLOCK, now=now, last_event=self._evidence.last_event_at)
-        places, appendix = self._place(batch)
         now = max(now, self._evidence.last_event_at)
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             transaction = Transaction(
-                self._connection, now=now, next_number=self._next_number, size=self._evidence.size
+                self._connection,
+                now=now,
+                next_number=self._next_number,
+                size=self._evidence.size,
+                recent=self.recent,
             )
-            answers = [_apply(item.work, transaction, place) for item, place in zip(batch, places, strict=True)]
+            payloads = BatchPayloads(self._connection, self._segments.plan())
+            answers = [_apply(item.work, transaction, Places(item.payloads, payloads.place)) for item in batch]
             if not transaction.changed:
                 self._connection.execute("ROLLBACK")
                 return answers
+            appendix = payloads.appendix
             grown = self._seal(transaction, appendix)
             await asyncio.get_running_loop().run_in_executor(self._disk, self._make_durable, appendix)
         except BaseException:
@@ -190,6 +202,7 @@ class Writer:
         if grown is not None:
             self._evidence.adopt(grown, now)
         self._remember(transaction.placed)
+        self.recent.adopt(transaction.messages, transaction.deliveries, transaction.withdrawn)
         return answers
 
     def _remember(self, placed: dict[bytes, Placement]) -> None:
@@ -201,9 +214,9 @@ class Writer:
         """What closes the batch: its events, the tree with its checkpoint, the segment's new length."""
         if appendix is not None:
             self._connection.execute(sql.SET_SEGMENT, (appendix.segment, appendix.end))
+        transaction.flush()
         if not transaction.hashes:
             return None
-        transaction.write_events()
         return self._evidence.grow(transaction, self._connection)
 
     def _make_durable(self, appendix: Appendix | None) -> None:
@@ -219,34 +232,6 @@ class Writer:
                 # the frames of this commit may be on the disk all the same: what they refer to must stay as it is
                 self._segments.abandon(appendix.segment)
             raise
-
-    def _place(self, batch: list[_Item[Any]]) -> tuple[list[list[Placement]], Appendix | None]:
-        """Where each work's payloads lie, and what of them is not stored yet."""
-        fresh: list[bytes] = []
-        new: dict[bytes, int] = {}
-        found: list[list[Placement | int]] = []
-        for item in batch:
-            row: list[Placement | int] = []
-            for sha256, data in item.work.payloads:
-                known = self._known(sha256, new)
-                if known is None:
-                    known = len(fresh)
-                    fresh.append(data)
-                    if sha256 is not None:
-                        new[sha256] = known
-                row.append(known)
-            found.append(row)
-        if not fresh:
-            return [[place for place in row if not isinstance(place, int)] for row in found], None
-        placed, appendix = self._segments.place(fresh)
-        return [[placed[one] if isinstance(one, int) else one for one in row] for row in found], appendix
-
-    def _known(self, sha256: bytes | None, new: dict[bytes, int]) -> Placement | int | None:
-        """A payload that is stored, or (its number) one that this batch stores already."""
-        if sha256 is None:
-            return None
-        row = self._connection.execute(sql.FIND_PAYLOAD, (sha256,)).fetchone()
-        return new.get(sha256) if row is None else Placement(*row)
 
 
 def _apply(work: Work[T], transaction: Transaction, places: Sequence[Placement]) -> T | ExchangeError:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,8 @@ from runtime import durable
 
 SEGMENT_SIZE: Final = 64 << 20
 """A segment that reached this many octets is followed by a new one."""
+READERS: Final = 64
+"""Segments that are open for reading at once: descriptors are for connections."""
 RECENT_OCTETS: Final = 8 << 20
 """Octets of the latest batches that stay in memory: most payloads are fetched as soon as they came."""
 
@@ -35,13 +37,34 @@ class Appendix(msgspec.Struct, frozen=True):
     payloads: tuple[bytes, ...]
 
 
+class Plan:
+    """Where the payloads of one batch will lie, one after another."""
+
+    def __init__(self, segment: int, start: int) -> None:
+        self._segment = segment
+        self._start = self._end = start
+        self._payloads: list[bytes] = []
+
+    def add(self, payload: bytes) -> Placement:
+        """The place of one more."""
+        place = Placement(self._segment, self._end, len(payload))
+        self._payloads.append(payload)
+        self._end += len(payload)
+        return place
+
+    @property
+    def appendix(self) -> Appendix | None:
+        """What is to be written, if anything."""
+        return Appendix(self._segment, self._start, self._end, tuple(self._payloads)) if self._payloads else None
+
+
 class Segments:
     """One writer at a time, any number of readers. `committed` maps segment numbers to committed lengths in octets."""
 
     def __init__(self, folder: Path, committed: Iterable[tuple[int, int]]) -> None:
         self._folder = folder
         lengths = dict(committed)
-        self._readers: dict[int, int] = {}
+        self._readers: OrderedDict[int, int] = OrderedDict()
         self._writer: tuple[int, int] | None = None
         self._recent: OrderedDict[tuple[int, int], bytes] = OrderedDict()
         self._recent_octets = 0
@@ -50,16 +73,11 @@ class Segments:
         durable.make_directory(folder)
         self._cut_uncommitted(lengths)
 
-    def place(self, payloads: Sequence[bytes]) -> tuple[list[Placement], Appendix]:
-        """Where these payloads will lie; nothing is written yet, and nothing is remembered until `adopt`."""
-        full = self._end >= SEGMENT_SIZE
-        segment, start = (self._current + 1, 0) if full else (self._current, self._end)
-        placements = []
-        position = start
-        for payload in payloads:
-            placements.append(Placement(segment, position, len(payload)))
-            position += len(payload)
-        return placements, Appendix(segment, start, position, tuple(payloads))
+    def plan(self) -> Plan:
+        """A batch in the making; nothing is written yet, and nothing is remembered until `adopt`."""
+        if self._end >= SEGMENT_SIZE:
+            return Plan(self._current + 1, 0)
+        return Plan(self._current, self._end)
 
     def write(self, appendix: Appendix) -> None:
         """Return when the batch's payloads are on the disk. Raises `OSError`; then nothing of it counts."""
@@ -92,11 +110,21 @@ class Segments:
             self._recent_octets -= len(self._recent.popitem(last=False)[1])
 
     def read(self, place: Placement) -> bytes:
-        """The octets of a payload."""
-        return os.pread(self._reader(place.segment), place.length, place.position)
+        """The octets of a payload; may wait for the disk, from any thread. Raises `OSError` when they are not there."""
+        descriptor = os.open(self._path(place.segment), os.O_RDONLY)
+        try:
+            data = os.pread(descriptor, place.length, place.position)
+        finally:
+            os.close(descriptor)
+        if len(data) != place.length:
+            raise OSError(errno.EIO, f"segment {place.segment} is shorter than the ledger says")
+        return data
 
     def read_cached(self, place: Placement) -> bytes | None:
-        """The octets if they are in memory (ours or the page cache), else None: never waits for the disk."""
+        """The octets if they are in memory (ours or the page cache), else None: never waits for the disk.
+
+        Called from one thread only: it keeps a few files open.
+        """
         recent = self._recent.get((place.segment, place.position))
         if recent is not None and len(recent) == place.length:
             return recent
@@ -125,6 +153,8 @@ class Segments:
         descriptor = self._readers.get(segment)
         if descriptor is None:
             descriptor = self._readers[segment] = os.open(self._path(segment), os.O_RDONLY)
+            if len(self._readers) > READERS:
+                os.close(self._readers.popitem(last=False)[1])
         return descriptor
 
     def _open(self, appendix: Appendix) -> int:
@@ -133,9 +163,13 @@ class Segments:
             return self._writer[1]
         self._close_writer()
         descriptor = os.open(self._path(appendix.segment), os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            if appendix.start == 0:
+                durable.fsync_directory(self._folder)
+        except OSError:
+            os.close(descriptor)  # so that the next batch makes its name durable, or fails too
+            raise
         self._writer = appendix.segment, descriptor
-        if appendix.start == 0:
-            durable.fsync_directory(self._folder)
         return descriptor
 
     def _close_writer(self) -> None:

@@ -149,7 +149,7 @@ class PayloadStore:
         if not final.exists():
             durable.make_directory(final.parent)
             os.link(source, final)
-            durable.fsync_directory(final.parent)
+        durable.fsync_directory(final.parent)  # also for a name that is there: the fsync of who made it may have failed
         return Placement(LARGE, 0, size)
 
     def upload_path(self, agency: str, sha256: bytes) -> Path:
