@@ -1,4 +1,4 @@
-"""Where the payloads of a batch lie: found, or given a place only when their work asks, so a refused one stores nothing."""
+"""Where the payloads of a batch lie: given a place only when their work asks, so that a refused one stores nothing."""
 
 from __future__ import annotations
 
