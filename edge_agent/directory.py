@@ -43,8 +43,11 @@ class Directory:
                 raise
             return self._known
         self._asked_at = self._clock()
-        await asyncio.to_thread(durable.write_file, self._file, msgspec.json.encode(self._known))
+        await asyncio.to_thread(self._keep, self._known)
         return self._known
+
+    def _keep(self, known: _Agencies) -> None:
+        durable.write_file(self._file, msgspec.json.encode(known), durable.PRIVATE_MODE)
 
     def _remembered(self) -> _Agencies | None:
         try:

@@ -67,7 +67,7 @@ class _Bad(Exception):  # noqa: N818 -- an answer, not a fault of the program
 
 
 def _certificate(places: Places, now: datetime) -> str:
-    signer = FileSigner(places.private_key, places.certificate)
+    signer = FileSigner(places.identity, places.identity)
     ends = x509.load_der_x509_certificate(signer.certificate).not_valid_after_utc
     day = ends.astimezone(VIETNAM).strftime("%d/%m/%Y")
     if ends < now:
@@ -78,7 +78,7 @@ def _certificate(places: Places, now: datetime) -> str:
 
 
 def _trust(places: Places, clock: Clock) -> str:
-    beliefs = Beliefs(places.trust, clock)
+    beliefs = Beliefs(places, clock)
     until = beliefs.revocation_until()
     if beliefs.problem:
         raise _Bad(f"Danh sách thu hồi mới nhất không dùng được: {beliefs.problem}. Báo Trung tâm.")
@@ -133,12 +133,12 @@ def _token(places: Places) -> str:
 async def _hub(places: Places, config: EdgeConfig, clock: Clock) -> list[Finding]:
     """Line, certificate at the hub and clock."""
     try:
-        bundle = Beliefs(places.trust, clock).bundle
+        bundle = Beliefs(places, clock).bundle
     except ConfigError as error:
         return [Finding("Trục", good=False, sentence=str(error))]
     link = HubLink(
         config.hub.url,
-        tls=lambda: tls.client_context(bundle.roots, places.certificate, places.private_key),
+        tls=lambda: tls.client_context(bundle.roots, places.identity, places.identity),
         timeout=15,
         upload_from=config.hub.upload_from,
         limits=limits_of(config),

@@ -16,7 +16,7 @@ from edge_agent.bridge.file_names import safe_id
 from edge_agent.places import Places
 from edge_agent.records import Outgoing
 from edge_agent.store import Store
-from edge_agent.trusting import BUNDLE_NAME
+from edge_agent.trusting import trusted
 from protocol import document_ids, errors
 from protocol.errors import ExchangeError
 from runtime import durable
@@ -41,7 +41,7 @@ def export(places: Places, asked: Sequence[str], folder: Path) -> list[Exported]
     try:
         rows = _rows(store, asked)
         durable.make_directory(folder)
-        durable.write_file(folder / BUNDLE_NAME, (places.trust / BUNDLE_NAME).read_bytes())
+        durable.write_file(folder / places.trust_bundle.name, trusted(places).to_json())
         return [_write(store, row, folder) for row in rows]
     finally:
         store.close()

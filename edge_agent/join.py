@@ -16,10 +16,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from certs import enrolment, keys, tls
+from certs.bundle import pem_file
 from certs.trust import Trust, TrustBundle
 from edge_agent import configuration
 from edge_agent.places import Places
-from edge_agent.trusting import BUNDLE_NAME
 from protocol import agency_codes, errors
 from protocol.errors import ExchangeError
 from runtime import durable
@@ -62,7 +62,7 @@ async def join(places: Places, url: str, code: str, *, now: datetime, anew: bool
         ExchangeError: `enrolment.code`, `enrolment.hub`, `server.unreachable`, what the hub answers.
         ConfigError: this directory belongs to another agency, or its files are damaged.
     """
-    if places.configuration.exists() and places.certificate.exists() and not anew:
+    if places.configuration.exists() and places.identity.exists() and not anew:
         known = configuration.load(places).agency
         return Joined(known.code, known.name, again=True)
     _, prefix = enrolment.parse_code(code)
@@ -85,10 +85,10 @@ async def _fetch_trust(url: str) -> bytes:
 
 def _narrowed(bundle: TrustBundle, prefix: bytes) -> TrustBundle:
     """The bundle with the one root that the code names. Raises `enrolment.hub`."""
-    roots = tuple(root for root in bundle.roots if enrolment.root_matches(root, prefix))
-    if not roots:
+    root = next((root for root in bundle.roots if enrolment.root_matches(root, prefix)), None)
+    if root is None:
         raise ExchangeError(errors.ENROLMENT_HUB, reason="root")
-    return TrustBundle(roots=roots, intermediates=bundle.intermediates, crls=bundle.crls, log_keys=bundle.log_keys)
+    return TrustBundle(roots=(root,), intermediates=bundle.intermediates, crls=bundle.crls, log_keys=bundle.log_keys)
 
 
 async def _ask(url: str, bundle: TrustBundle, code: str, request: bytes) -> _Answer:
@@ -145,18 +145,47 @@ def _check_same_agency(places: Places, answer: _Answer) -> None:
 
 
 def _keep(places: Places, url: str, answer: _Answer, bundle: TrustBundle, key: bytes) -> None:
-    """Everything durable, the configuration last: it is what makes this directory an agent."""
+    """Everything durable, the identity last: its one rename makes this directory an agent, or the agent another one.
+
+    Until then the old identity works: the bundle that is written first serves both.
+    """
     places.make()
+    both, after = _bundles(places, _whole(answer, bundle))
+    durable.write_file(places.trust_bundle, both.to_json())
+    if not places.configuration.exists():
+        agency = configuration.Agency(code=answer.agency.code, name=answer.agency.name)
+        durable.write_file(places.configuration, configuration.initial(agency, url.rstrip("/")).encode())
+    certificates = "".join((*answer.certificate, pem_file(bundle.roots)))
+    keys.write_key(places.identity, key + certificates.encode())
+    if after != both:
+        durable.write_file(places.trust_bundle, after.to_json())
+
+
+def _whole(answer: _Answer, bundle: TrustBundle) -> TrustBundle:
+    """What the hub gave, under the one root that the code named."""
     published = TrustBundle.from_json(bytes(answer.trust))
-    whole = TrustBundle(
+    return TrustBundle(
         roots=bundle.roots,
         intermediates=tuple(dict.fromkeys((*bundle.intermediates, *published.intermediates))),
         crls=published.crls or bundle.crls,
         log_keys=tuple(dict.fromkeys((*published.log_keys, answer.log))),
     )
-    keys.write_key(places.private_key, key)
-    durable.write_file(places.certificate, "".join(answer.certificate).encode())
-    durable.write_file(places.trust / BUNDLE_NAME, whole.to_json())
-    if not places.configuration.exists():
-        agency = configuration.Agency(code=answer.agency.code, name=answer.agency.name)
-        durable.write_file(places.configuration, configuration.initial(agency, url.rstrip("/")).encode())
+
+
+def _bundles(places: Places, new: TrustBundle) -> tuple[TrustBundle, TrustBundle]:
+    """The bundle that serves the identity of before and the one to come, and the bundle of the one to come."""
+    try:
+        old = TrustBundle.load(places.trust_bundle)
+    except ConfigError:  # a first join, or a damaged file
+        return new, new
+    if set(old.roots) & set(new.roots):  # a refresh like any other: nothing that is known is forgotten
+        trust = Trust(msgspec.structs.replace(old, roots=new.roots))
+        trust.update(new)
+        return trust.bundle, trust.bundle
+    both = TrustBundle(
+        roots=(*old.roots, *new.roots),
+        intermediates=(*old.intermediates, *new.intermediates),
+        crls=(*old.crls, *new.crls),
+        log_keys=(*old.log_keys, *new.log_keys),
+    )
+    return both, new

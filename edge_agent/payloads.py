@@ -13,8 +13,9 @@ import secrets
 import shutil
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, Final, Self
+from typing import Final, Self
 
 import msgspec
 
@@ -42,12 +43,12 @@ class PayloadWriter:
         self._temporary = folder / "tmp" / f"{secrets.token_hex(16)}{durable.TEMPORARY_SUFFIX}"
         self._hash = hashlib.sha256()
         self._size = 0
-        self._file: BinaryIO | None = None
+        self._file: FileIO | None = None
 
     def __enter__(self) -> Self:
         with disk_errors():
-            durable.make_directory(self._temporary.parent)
-            self._file = self._temporary.open("xb", buffering=0)
+            durable.make_directory(self._temporary.parent, durable.PRIVATE_FOLDER)
+            self._file = durable.create_private(self._temporary)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -80,7 +81,7 @@ class PayloadWriter:
             durable.fsync_file(self._file.fileno())
             self._file.close()
             self._file = None
-            durable.make_directory(final.parent)
+            durable.make_directory(final.parent, durable.PRIVATE_FOLDER)
             durable.publish(self._temporary, final)
         return stored
 

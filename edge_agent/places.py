@@ -10,6 +10,8 @@ import msgspec
 from runtime import durable
 
 CONFIGURATION_NAME: Final = "edge.toml"
+SHARED_FOLDER: Final = 0o770
+"""Less the umask: the usual 022 lets the group read, 007 lets it write too."""
 
 
 class Places(msgspec.Struct, frozen=True):
@@ -28,14 +30,12 @@ class Places(msgspec.Struct, frozen=True):
         return self.root / "keys"
 
     @property
-    def private_key(self) -> Path:
-        """PEM, mode 0600; never leaves this machine."""
-        return self.keys / "agency.key"
+    def identity(self) -> Path:
+        """PEM, mode 0600: the private key, which never leaves this machine, then leaf, intermediates, pinned root.
 
-    @property
-    def certificate(self) -> Path:
-        """PEM of the leaf, then of the intermediate certificates."""
-        return self.keys / "agency.crt"
+        One file, so that a new identity takes the place of the old one by one rename.
+        """
+        return self.keys / "agency.pem"
 
     @property
     def token_hash(self) -> Path:
@@ -48,19 +48,34 @@ class Places(msgspec.Struct, frozen=True):
         return self.keys / "control.json"
 
     @property
-    def trust(self) -> Path:
-        """Folder of the trust bundle."""
-        return self.root / "trust"
+    def trust_bundle(self) -> Path:
+        """What is believed about certificates; no secret."""
+        return self.root / "trust" / "trust.json"
+
+    @property
+    def data(self) -> Path:
+        """Folder of all letters and of what is known about them (0700)."""
+        return self.root / "data"
 
     @property
     def database(self) -> Path:
         """Outbox, inbox, receipts, checkpoints."""
-        return self.root / "data" / "edge.db"
+        return self.data / "edge.db"
 
     @property
     def payloads(self) -> Path:
         """Content-addressed attachments."""
-        return self.root / "data" / "payloads"
+        return self.data / "payloads"
+
+    @property
+    def organizations(self) -> Path:
+        """The province's agencies as the hub last named them."""
+        return self.data / "organizations.json"
+
+    @property
+    def forks(self) -> Path:
+        """What proves that the hub's log has two histories; made when that is seen."""
+        return self.data / "evidence"
 
     @property
     def outgoing(self) -> Path:
@@ -83,7 +98,14 @@ class Places(msgspec.Struct, frozen=True):
         return self.root / "folders" / "failed"
 
     def make(self) -> None:
-        """Create the folders that are missing, durably. Raises `OSError`."""
-        for folder in (self.payloads, self.trust, self.outgoing, self.incoming, self.done, self.failed):
-            durable.make_directory(folder)
-        durable.make_directory(self.keys, mode=0o700)
+        """Create the folders that are missing, durably. Raises `OSError`.
+
+        Letters are nobody's but the agent's, apart from `folders/`, which it shares with its own group: the local
+        system works there under an account of its own.
+        """
+        durable.make_directory(self.trust_bundle.parent)
+        for private in (self.keys, self.data, self.payloads):
+            durable.make_directory(private, durable.PRIVATE_FOLDER)
+        durable.make_directory(self.outgoing.parent, SHARED_FOLDER)
+        for shared in (self.outgoing, self.incoming, self.done, self.failed):
+            durable.make_directory(shared, SHARED_FOLDER)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from typing import Final
 
-from certs import tls
+from certs import keys, tls
 from certs.signers import FileSigner
 from edge_agent.acknowledging import Acknowledging
 from edge_agent.backoff import Backoff, Random
@@ -39,6 +39,7 @@ from edge_agent.watching import Watchman
 from protocol.model import Organization
 from protocol.package_a import Limits as PackageALimits
 from runtime import logs
+from runtime.lock import FolderLock
 
 RESTART: Final = 5.0
 """Seconds before a task that stumbled starts again."""
@@ -60,19 +61,28 @@ class EdgeAgent:
         clock: Clock = system_clock,
         random_: Random = random.random,
     ) -> None:
-        """Open everything. Raises `ConfigError` for keys and trust, SQLite's errors for the database."""
-        places.make()
+        """Open everything. Raises `ConfigError` (keys, trust, a second agent), SQLite's errors for the database."""
+        with ExitStack() as opened:
+            places.make()
+            opened.enter_context(FolderLock(places.data, "tác vụ liên thông"))
+            self.store = Store(places.database)
+            opened.callback(self.store.close)
+            self._build(places, config, clock, random_)
+            self._opened = opened.pop_all()
+
+    def _build(self, places: Places, config: EdgeConfig, clock: Clock, random_: Random) -> None:
         self.places = places
         self.config = config
         self._clock = clock
         self._random = random_
-        self._signer = FileSigner(places.private_key, places.certificate)
-        self.beliefs = Beliefs(places.trust, clock)
-        self.store = Store(places.database)
+        self._signer = FileSigner(places.identity, places.identity)
+        self.beliefs = Beliefs(places, clock)
+        if config.soap.token_file is not None:
+            keys.read_private_file(config.soap.token_file)  # told at start, not at the first message
         self.payloads = Payloads(places.payloads, limit=config.limits.attachment, disk_free=config.limits.disk_free)
         self.link = HubLink(
             config.hub.url,
-            tls=lambda: tls.client_context(self.beliefs.bundle.roots, places.certificate, places.private_key),
+            tls=lambda: tls.client_context(self.beliefs.bundle.roots, places.identity, places.identity),
             timeout=config.hub.timeout,
             upload_from=config.hub.upload_from,
             limits=limits_of(config),
@@ -96,11 +106,11 @@ class EdgeAgent:
     async def run(self, drain: asyncio.Event) -> None:
         """Serve until `drain`; finish what is begun, commit, close."""
         async with AsyncExitStack() as stack:
-            stack.callback(self.store.close)
+            stack.enter_context(self._opened)
             stack.push_async_callback(self.link.close)
-            await self.local.start()  # holds the port: from here on this is the only agent of the directory
-            self.payloads.clean()
+            self.payloads.clean()  # the lock is held: nobody else writes here
             stack.push_async_callback(self.local.stop)
+            await self.local.start()
             _log.info("edge-started", agency=self.config.agency.code, port=self.local.port)
             tasks = [
                 asyncio.create_task(self._keep_running(name, task, drain), name=name)
@@ -232,7 +242,7 @@ class EdgeAgent:
         )
 
     def _make_local(self) -> LocalService:
-        directory = Directory(self.places.database.with_name("organizations.json"), self.link, self._clock)
+        directory = Directory(self.places.organizations, self.link, self._clock)
         self.exchange = EdgeExchange(
             store=self.store, payloads=self.payloads, intake=self.intake, directory=directory, clock=self._clock
         )

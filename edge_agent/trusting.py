@@ -4,27 +4,35 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+
+import msgspec
+from cryptography.hazmat.primitives import serialization
 
 from certs import log_key
+from certs.signers import read_certificates
 from certs.trust import Trust, TrustBundle
 from edge_agent.clock import Clock
+from edge_agent.places import Places
 from protocol import agency_codes, errors
 from protocol.errors import ExchangeError
 from protocol.receipts import Leaf, Receipt, verify
 from protocol.seal import OpenedSeal
 from runtime import durable
-
-BUNDLE_NAME: Final = "trust.json"
+from runtime.config import ConfigError
 
 
 class Beliefs:
-    """The trust bundle on disk and what follows from it. Raises `ConfigError` when there is no usable bundle."""
+    """The trust bundle on disk and what follows from it. Raises `ConfigError` when there is no usable bundle.
 
-    def __init__(self, folder: Path, clock: Clock) -> None:
-        self._file = folder / BUNDLE_NAME
+    The one root is the one that the joining code named; it stands in the identity, not in the bundle, so neither what
+    the hub publishes nor what lies in the bundle's file adds another.
+    """
+
+    def __init__(self, places: Places, clock: Clock) -> None:
+        self._file = places.trust_bundle
         self._clock = clock
-        self._trust = Trust.load(self._file)
+        self._written = TrustBundle.load(self._file)
+        self._trust = Trust(narrowed(self._written, pinned_root(places.identity)), self._file)
         self._vkeys: dict[str, str] = {}
 
     @property
@@ -42,19 +50,30 @@ class Beliefs:
         return self._trust.next_update()
 
     def refresh(self, published: bytes) -> bool:
-        """Take over what the hub publishes, durably; True when something changed. Raises `ConfigError`."""
-        before = self._trust.bundle, self._trust.next_update()
+        """Take over what the hub publishes, durably; True when something changed. Raises `ConfigError`.
+
+        What is in force goes to the disk, not what was published: a restart must not bring in what was refused, nor
+        forget a key of the log or a revocation that the hub no longer shows.
+        """
         self._trust.update(TrustBundle.from_json(published))
-        if (self._trust.bundle, self._trust.next_update()) == before:
+        if self._trust.bundle == self._written:
             return False
-        durable.write_file(self._file, published)
+        durable.write_file(self._file, self._trust.bundle.to_json())
+        self._written = self._trust.bundle
         return True
 
     def vkeys(self) -> tuple[str, ...]:
-        """Keys of the hub's log that a hub certificate vouches for (C2SP verifier key lines)."""
+        """Keys of the hub's log that a hub certificate vouches for (C2SP verifier key lines).
+
+        A statement that nobody vouches for gives no key and takes none away. Raises `server.trust-stale`.
+        """
         for statement in self._trust.bundle.log_keys:
             if statement not in self._vkeys:
-                self._vkeys[statement] = log_key.verify_statement(statement, self._trust, self._clock())
+                try:
+                    self._vkeys[statement] = log_key.verify_statement(statement, self._trust, self._clock())
+                except ExchangeError as error:
+                    if error.kind.temporary:
+                        raise
         return tuple(dict.fromkeys(self._vkeys.values()))
 
     def check_receipt(self, text: str) -> Leaf:
@@ -69,6 +88,29 @@ class Beliefs:
         path = self._trust.check_certificate(opened.certificate, at, purpose="seal", historical=True)
         if not path.hub and not agency_codes.same(path.agency, sender):
             raise ExchangeError(errors.SEAL_OTHER_AGENCY, certificate=path.fingerprint)
+
+
+def pinned_root(identity: Path) -> bytes:
+    """DER of the root that was pinned at join, the last certificate of the identity. Raises `ConfigError`."""
+    root = read_certificates(identity)[-1]
+    if root.issuer != root.subject:
+        raise ConfigError(f"{identity} thiếu chứng thư gốc đã ghim. Xin mã tham gia mới rồi chạy join … --anew.")
+    return root.public_bytes(serialization.Encoding.DER)
+
+
+def narrowed(bundle: TrustBundle, root: bytes) -> TrustBundle:
+    """The bundle with this root alone. Raises `ConfigError` when it is a bundle of other roots."""
+    if root not in bundle.roots:
+        raise ConfigError(
+            "Dữ liệu tin cậy không phải của trục mà cơ quan đã tham gia (khác chứng thư gốc đã ghim)."
+            " Khôi phục trust/trust.json, hoặc xin mã tham gia mới rồi chạy join … --anew."
+        )
+    return msgspec.structs.replace(bundle, roots=(root,))
+
+
+def trusted(places: Places) -> TrustBundle:
+    """What this agent believes, for whoever verifies what it holds. Raises `ConfigError`."""
+    return narrowed(TrustBundle.load(places.trust_bundle), pinned_root(places.identity))
 
 
 def check_acceptance(leaf: Leaf, *, digest: str, sender: str) -> None:

@@ -7,13 +7,17 @@ such a library is refused at start. pysqlite3 carries a good one, and it is the 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import pysqlite3
 import sqlite_utils
+
+from runtime import durable
 
 MINIMUM_VERSION: Final = (3, 51, 3)
 BACKPORTS: Final = {(3, 44): 6, (3, 50): 7}
@@ -58,6 +62,8 @@ def connect(path: Path, *, read_only: bool = False) -> Connection:
     """
     if not is_safe(library_version()):
         raise UnsafeSqliteError(f"SQLite {pysqlite3.sqlite_version} may corrupt WAL databases; need 3.51.3 or later")
+    if not read_only:
+        _make_private(path)
     mode = "ro" if read_only else "rwc"
     connection = pysqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False, timeout=30
@@ -67,6 +73,15 @@ def connect(path: Path, *, read_only: bool = False) -> Connection:
     if not read_only:
         connection.execute("PRAGMA journal_mode=WAL")
     return connection
+
+
+def _make_private(path: Path) -> None:
+    """A new file, and with it what SQLite puts beside it, is its owner's alone.
+
+    Never by opening a file that is there: closing it again would drop SQLite's locks of this process.
+    """
+    with suppress(OSError):  # there already; or SQLite says in its own words what is wrong
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, durable.PRIVATE_MODE))
 
 
 def open_database(

@@ -9,10 +9,14 @@ from __future__ import annotations
 import os
 import secrets
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
 PRIVATE_MODE: Final = 0o600
+PRIVATE_FOLDER: Final = 0o700
+OTHERS_MAY: Final = 0o077
+"""Bits of a mode that let anybody but the owner in."""
 TEMPORARY_SUFFIX: Final = ".part"
 
 
@@ -32,8 +36,17 @@ def fsync_directory(folder: Path) -> None:
         os.close(descriptor)
 
 
+def create_private(path: Path) -> FileIO:
+    """A new file for writing, unbuffered, its owner's alone whatever the umask. Raises `FileExistsError`, `OSError`."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    return FileIO(os.open(path, flags, PRIVATE_MODE), "w")
+
+
 def make_directory(folder: Path, mode: int = 0o755) -> None:
-    """Create the folder and its parents durably; existing ones are left as they are."""
+    """Create the folder and its parents durably; existing ones are left as they are.
+
+    `mode`, less the umask, is that of everything that is created on the way.
+    """
     missing = []
     current = folder
     while not current.exists():

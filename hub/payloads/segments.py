@@ -70,7 +70,7 @@ class Segments:
         self._recent_octets = 0
         self._current = max(lengths, default=0)
         self._end = lengths.get(self._current, SEGMENT_SIZE)
-        durable.make_directory(folder)
+        durable.make_directory(folder, durable.PRIVATE_FOLDER)
         self._cut_uncommitted(lengths)
 
     def plan(self) -> Plan:

@@ -117,7 +117,7 @@ class PayloadStore:
         self._receiving = folder / "receiving"
         self._uploads = folder / "uploads"
         for path in (self._large, self._receiving, self._uploads):
-            durable.make_directory(path)
+            durable.make_directory(path, durable.PRIVATE_FOLDER)
         self.segments = Segments(folder / "segments", committed)
         self._counter = 0
         self._undecided: Counter[bytes] = Counter()
@@ -147,7 +147,7 @@ class PayloadStore:
     def _link_large(self, source: Path, sha256: bytes, size: int) -> Placement:
         final = self._large_path(sha256)
         if not final.exists():
-            durable.make_directory(final.parent)
+            durable.make_directory(final.parent, durable.PRIVATE_FOLDER)
             os.link(source, final)
         durable.fsync_directory(final.parent)  # also for a name that is there: the fsync of who made it may have failed
         return Placement(LARGE, 0, size)

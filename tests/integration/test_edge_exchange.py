@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import tomllib
 from datetime import timedelta
 
+import msgspec
 import pytest
 from cryptography import x509
 from edge_stage import NAMES, PDF, A, B, C, Edge, eventually, free_port, now, octets, province
@@ -13,6 +15,7 @@ from certs.verification import verify_receipt
 from edge_agent import configuration
 from edge_agent import join as joining
 from protocol.package_a import AttachmentData, EnvelopeReady, PackageAReader
+from runtime.config import ConfigError
 
 
 def received_number(edge: Edge) -> str:
@@ -194,7 +197,7 @@ async def test_what_was_sealed_before_the_certificate_was_renewed_goes_out_under
         sender.drop("a.pdf", PDF)
         (row,) = await eventually(lambda: sender.agent.store.outbox.latest(9), "in the outbox")
         await sender.stop()
-        old = x509.load_pem_x509_certificates(sender.places.certificate.read_bytes())[0]
+        old = x509.load_pem_x509_certificates(sender.places.identity.read_bytes())[0]
         await gialai.start_hub()
         code = await gialai.hub.administration.invite(A)
         await joining.join(sender.places, gialai.url, code, now=now(), anew=True)
@@ -207,12 +210,30 @@ async def test_what_was_sealed_before_the_certificate_was_renewed_goes_out_under
 
 
 async def test_a_second_agent_in_the_same_directory_does_not_start():
+    """The port is no lock: with `port = 0`, or an edited port, two agents used to work on one directory."""
     async with province() as gialai:
-        port = free_port()
-        first = await gialai.edge(A, local=configuration.Local(port=port))
-        second = Edge(first.places, first.config)
-        with pytest.raises(OSError, match="address already in use"):
-            await second.start()
+        first = await gialai.edge(A)
+        for port in (0, free_port()):
+            second = Edge(first.places, msgspec.structs.replace(first.config, local=configuration.Local(port=port)))
+            with pytest.raises(ConfigError, match="tác vụ liên thông khác"):
+                await second.start()
         first.drop("a.pdf", PDF)
         await gialai.join(B)
         await eventually((first.places.done / "a.pdf").exists, "the first one works on")
+
+
+async def test_an_agent_that_does_not_start_leaves_the_directory_free():
+    async with province() as gialai:
+        edge = await gialai.join(A)
+        bundle = edge.places.trust_bundle.read_bytes()
+        edge.places.trust_bundle.write_text("{")
+        with pytest.raises(ConfigError):
+            await edge.start()
+        edge.places.trust_bundle.write_bytes(bundle)
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            local = configuration.Local(port=taken.getsockname()[1])
+            with pytest.raises(OSError, match="address already in use"):
+                await Edge(edge.places, msgspec.structs.replace(edge.config, local=local)).start()
+        await edge.start()

@@ -34,8 +34,8 @@ def kept(tmp_path: Path) -> list[Path]:
 async def test_same_file_at_once_is_one_file(store: PayloadStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """It used to be a disk that is full: the second link found the first one."""
 
-    def slowly(folder: Path) -> None:
-        make_directory(folder)
+    def slowly(folder: Path, mode: int = 0o755) -> None:
+        make_directory(folder, mode)
         time.sleep(0.02)  # long enough for another to look whether the file is there
 
     make_directory = durable.make_directory
