@@ -20,6 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, SignatureAlgorithmOID
 from certs import keys, names
 from certs.profiles import DOCUMENT_SIGNING
 from protocol.errors import SEAL_ALGORITHM, SEAL_MALFORMED, SEAL_UNTRUSTED, ErrorKind, ExchangeError
+from protocol.seal import CERTIFICATE_MAX
 
 _SIGNATURES: Final = frozenset(
     {
@@ -32,7 +33,6 @@ _SIGNATURES: Final = frozenset(
     }
 )
 _UNDERSTOOD: Final = (x509.BasicConstraints, x509.KeyUsage, x509.ExtendedKeyUsage, x509.SubjectAlternativeName)
-_SIZE_LIMIT: Final = 16_384  # octets of one certificate; an RSA-4096 leaf has 2 kB
 SEALING: Final = frozenset(
     {
         DOCUMENT_SIGNING,
@@ -107,7 +107,7 @@ class Anchors:
 
 def parse(der: bytes) -> x509.Certificate:
     """A certificate whose form and algorithms are acceptable. Raises `seal.malformed` or `seal.algorithm`."""
-    if len(der) > _SIZE_LIMIT:
+    if len(der) > CERTIFICATE_MAX:
         raise _refusal(SEAL_MALFORMED, "size")
     try:
         certificate = x509.load_der_x509_certificate(der)

@@ -13,7 +13,6 @@ from protocol.model import Message, Organization, ResponseFor, StatusMessage
 from protocol.receipts import Receipt, decode_leaf
 from protocol.xml_reading import parse
 
-ENVELOPE_LIMIT: Final = 8 << 20
 ARRIVED: Final = 1
 """Status 01, Đã đến."""
 
@@ -22,7 +21,7 @@ def message_of(row: Incoming, envelope: bytes, receipt: str) -> Message:
     """The message of a row; its seal was verified before it was stored."""
     if row.kind == "notice":
         return _delivered(receipt)
-    return read_message(parse(envelope, max_size=ENVELOPE_LIMIT))
+    return read_message(parse(envelope))
 
 
 def status_of(row: Incoming, envelope: bytes, receipt: str) -> StatusMessage:

@@ -28,12 +28,15 @@ from protocol import errors
 from protocol.errors import ExchangeError
 from protocol.signature_form import DS, ENVELOPED, EXCLUSIVE_C14N, SHA256, SIGNATURE_METHODS, read_signature
 from protocol.signing import SignatureAlgorithm, Signer
+from protocol.xml_reading import ENVELOPE_MAX
 
 QCVN: Final = "http://www.mic.gov.vn/TBT/QCVN_102_2016"
 MINIMUM_RSA_BITS: Final = 2048
 MAXIMUM_RSA_BITS: Final = 8192
 """Above it one verification costs milliseconds: a way to keep a server busy."""
 P256_SIGNATURE_OCTETS: Final = 64
+CERTIFICATE_MAX: Final = 16_384
+"""Octets of one certificate in DER; an RSA-4096 leaf has 2 kB. What is not trusted yet must not fill the memory."""
 
 _ENVELOPE = f"{{{QCVN}}}edXMLEnvelope"
 _HEADER = f"{{{QCVN}}}edXMLHeader"
@@ -62,8 +65,14 @@ class OpenedSeal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def canonical(element: etree._Element) -> bytes:
-    """Exclusive C14N of an element, without comments."""
-    octets: bytes = etree.tostring(element, method="c14n", exclusive=True, with_comments=False)
+    """Exclusive C14N of an element, without comments.
+
+    Raises `seal.malformed` for what has no canonical form: a namespace name that is a relative URI (C14N 1.0 §1.3).
+    """
+    try:
+        octets: bytes = etree.tostring(element, method="c14n", exclusive=True, with_comments=False)
+    except etree.C14NError as error:
+        raise ExchangeError(errors.SEAL_MALFORMED, element="edXMLEnvelope", reason="no canonical form") from error
     return octets
 
 
@@ -82,10 +91,13 @@ def open_seal(envelope: etree._Element) -> OpenedSeal:
     """Check structure, algorithm, signature and digest of a sealed `edXMLEnvelope`.
 
     Raises:
-        ExchangeError: `seal.missing`, `seal.malformed` (also every wrapping), `seal.algorithm`, `seal.invalid`.
+        ExchangeError: `seal.missing`, `seal.malformed` (also every wrapping), `seal.algorithm`, `seal.invalid`;
+            `message.too-large` for a canonical form that no reader would take.
     """
     signature = _the_signature(envelope)
     sealed = canonical(envelope)
+    if len(sealed) > ENVELOPE_MAX:
+        raise ExchangeError(errors.TOO_LARGE, size=len(sealed), limit=ENVELOPE_MAX)
     start, end = _span(sealed, signature, envelope.get("Id", ""))
     signed = sealed[:start] + sealed[end:]
     parts = read_signature(sealed[start:end], envelope.get("Id", ""))
@@ -174,13 +186,20 @@ def _parse(octets: bytes) -> etree._Element:
         raise ExchangeError(errors.SEAL_MALFORMED, element="Signature") from error
 
 
-@lru_cache(maxsize=4096)
 def public_key(certificate: bytes) -> PublicKey:
     """The public key of a DER certificate; parsed once per certificate (parsing costs as much as verifying).
 
     Raises:
-        ExchangeError: `seal.malformed` (not a certificate), `seal.algorithm` (a key the profile does not take).
+        ExchangeError: `seal.malformed` (not a certificate, or above `CERTIFICATE_MAX`), `seal.algorithm` (a key the
+            profile does not take).
     """
+    if len(certificate) > CERTIFICATE_MAX:
+        raise ExchangeError(errors.SEAL_MALFORMED, element="X509Certificate")
+    return _public_key(certificate)
+
+
+@lru_cache(maxsize=2048)
+def _public_key(certificate: bytes) -> PublicKey:
     try:
         key = x509.load_der_x509_certificate(certificate).public_key()
     except UnsupportedAlgorithm as error:  # a curve or kind of key that the library does not know

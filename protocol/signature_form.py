@@ -69,8 +69,9 @@ _SIGNED_INFO = _element(
     _all(_algorithm("CanonicalizationMethod", "c14n"), _algorithm("SignatureMethod", "method"), _REFERENCE),
 )
 _KEY_INFO = _element("KeyInfo", _element("X509Data", _text("X509Certificate", "certificate")))
+# the Id is the one attribute that nobody signs: a name, with no room for a message (in bytes, `\w` is ASCII)
 _SIGNATURE: Final = re.compile(
-    rb'<(?P<prefix>[^\s:<>="]*+:|)Signature(?P<namespace> xmlns(?::[^\s:<>="]*+)?="[^"<]*+")(?: Id="[^"<]*+")?>'
+    rb'<(?P<prefix>[^\s:<>="]*+:|)Signature(?P<namespace> xmlns(?::[^\s:<>="]*+)?="[^"<]*+")(?: Id="[A-Za-z_][\w.\-]{0,63}+")?>'
     + _SPACE
     + _all(b"(?P<info>" + _SIGNED_INFO + b")", _text("SignatureValue", "signature"), _KEY_INFO)
     + _SPACE

@@ -18,10 +18,10 @@ from protocol.errors import ExchangeError
 from protocol.exchange import Caller
 from protocol.http.package_b import PackageB, mount
 from protocol.mime import Limits
+from protocol.xml_reading import MESSAGE_MAX
 from runtime import logs
 
 PACKAGE_B_PATH: Final = "/edoc/v1"
-ENVELOPE_LIMIT: Final = 4 << 20
 HEADERS_LIMIT: Final = 16 << 10
 
 _log = logs.get("edge.local")
@@ -92,5 +92,5 @@ def limits_of(config: EdgeConfig) -> Limits:
         part=limits.attachment,
         parts=limits.parts + 1,
         headers=HEADERS_LIMIT,
-        root=ENVELOPE_LIMIT,
+        root=MESSAGE_MAX,
     )

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator
-from typing import Final
 
 from lxml import etree
 
 from protocol import errors, native, soap
 from protocol.errors import ExchangeError
 from protocol.mime import Event, Limits, MultipartReader, PartData, PartStart
-
-ENVELOPE_LIMIT: Final = 4 << 20
+from protocol.xml_reading import MESSAGE_MAX
 
 
 class Fetched:
@@ -54,7 +52,7 @@ async def read_fetched(octets: AsyncIterable[bytes], content_type: str, limits: 
 
 
 def _fetched(root: bytes, events: AsyncIterator[Event]) -> Fetched:
-    receipt, envelope = native.read_delivery(soap.read_answer(root, max_size=ENVELOPE_LIMIT).body)
+    receipt, envelope = native.read_delivery(soap.read_answer(root, max_size=MESSAGE_MAX).body)
     return Fetched(receipt, envelope, events)
 
 
@@ -75,6 +73,6 @@ async def _bounded(octets: AsyncIterable[bytes]) -> bytes:
     data = bytearray()
     async for chunk in octets:
         data += chunk
-        if len(data) > ENVELOPE_LIMIT:
+        if len(data) > MESSAGE_MAX:
             raise ExchangeError(errors.BAD_ANSWER, reason="answer too large")
     return bytes(data)

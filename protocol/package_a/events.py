@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from protocol.model import Message
+from protocol.xml_reading import MESSAGE_MAX
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,7 +21,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     total: int = 6 << 30
     part: int = 4 << 30
     parts: int = 500
-    root: int = 1 << 20
+    root: int = MESSAGE_MAX
     held: int = 8 << 20
 
 

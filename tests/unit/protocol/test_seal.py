@@ -14,10 +14,10 @@ from lxml import etree
 from protocol import errors, native, soap
 from protocol.edxml.reader import read_message
 from protocol.errors import ExchangeError
-from protocol.seal import DS, QCVN, canonical, is_sealed, message_digest, open_seal, seal
+from protocol.seal import CERTIFICATE_MAX, DS, QCVN, canonical, is_sealed, message_digest, open_seal, public_key, seal
 from protocol.soap import SoapVersion
 from protocol.wsdl import schema
-from protocol.xml_reading import parse
+from protocol.xml_reading import ENVELOPE_MAX, parse
 from tests.support.signatures import ENVELOPE, Profile, signed_tree
 from tests.support.signers import KeySigner, p256_signer, rsa_signer
 
@@ -264,3 +264,22 @@ def test_inserted_piece_is_refused_or_changes_nothing_that_is_signed(kind: str, 
     place %= len(original)
     inserted = original[:place] + piece + original[place:]
     assert signed_or_refused(inserted) in {open_seal(parse(original)).signed, "seal", "message"}
+
+
+def test_a_relative_namespace_name_has_no_canonical_form_and_is_malformed():
+    relative = SEALED["rsa"].replace(b"<edXML:Subject>", b'<edXML:Subject><x:y xmlns:x="foo"></x:y>')
+    assert refusal(parse(relative)) == "seal.malformed"
+
+
+def test_an_envelope_that_grows_above_the_limit_in_canonical_form_is_refused_at_the_door():
+    """`>` becomes `&gt;`: what was stored so could never be read again."""
+    large = ENVELOPE.replace(b"V/v", b">" * (ENVELOPE_MAX // 4))
+    assert len(large) < ENVELOPE_MAX // 2
+    assert refusal(parse(seal(large, p256_signer()), max_size=2 * ENVELOPE_MAX)) == "message.too-large"
+
+
+def test_a_certificate_above_any_size_in_use_is_refused_before_it_is_remembered():
+    with pytest.raises(ExchangeError) as caught:
+        public_key(rsa_signer().certificate + bytes(CERTIFICATE_MAX))
+    assert caught.value.kind is errors.SEAL_MALFORMED
+    assert public_key(rsa_signer().certificate) is public_key(bytes(bytearray(rsa_signer().certificate)))

@@ -75,6 +75,20 @@ def test_anything_else_is_malformed(old: bytes, new: bytes):
     assert refusal(SIGNATURE.replace(old, new)) is errors.SEAL_MALFORMED
 
 
+def named(name: str) -> bytes:
+    return SIGNATURE.replace(b'#">', b'#" Id="%b">' % name.encode(), 1)
+
+
+@pytest.mark.parametrize("name", ["S", "_signature-1.a", "x" * 64])
+def test_a_signature_may_have_a_name(name: str):
+    assert read_signature(named(name), IDENTITY) == read_signature(SIGNATURE, IDENTITY)
+
+
+@pytest.mark.parametrize("name", ["", "1", "a b", "Tối", "x" * 65, "văn bản không ai ký"])
+def test_the_name_of_a_signature_is_no_place_for_a_text_that_nobody_signed(name: str):
+    assert refusal(named(name)) is errors.SEAL_MALFORMED
+
+
 @pytest.mark.parametrize("old", [b"xmldsig-more#rsa-sha256", b"xmlenc#sha256"])
 def test_another_algorithm_is_named_as_such(old: bytes):
     assert refusal(SIGNATURE.replace(old, b"xmldsig#rsa-sha1")) is errors.SEAL_ALGORITHM

@@ -7,9 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
+from hub.configuration import Limits as Hub
 from protocol.errors import DOCTYPE, NOT_XML, TOO_DEEP, TOO_LARGE, ErrorKind, ExchangeError
+from protocol.http.incoming import DEFAULT_LIMITS
 from protocol.namespaces import QCVN, XLINK
-from protocol.xml_reading import local_name, namespace, parse
+from protocol.package_a import Limits as PackageALimits
+from protocol.xml_reading import ENVELOPE_MAX, MESSAGE_MAX, local_name, namespace, parse
 
 BOMB = b"<!DOCTYPE a [<!ENTITY a0 'ha'>" + b"".join(
     b"<!ENTITY a%d '%b'>" % (level, b"&a%d;" % (level - 1) * 10) for level in range(1, 10)
@@ -82,6 +85,52 @@ def test_size_is_limited_before_anything_is_parsed():
     assert local_name(parse(b"<a>12345</a>", max_size=12)) == "a"
 
 
+def attributes(number: int) -> bytes:
+    return b"".join(b' a%d="="' % one for one in range(number))
+
+
+def declarations(number: int, prefix: bytes = b"p") -> bytes:
+    return b"".join(b' xmlns:%b%d="urn:x"' % (prefix, one) for one in range(number))
+
+
+CROWDS = {
+    "attributes": b"<a><b%b/></a>" % attributes(65),
+    "thousands of attributes": b"<a%b/>" % attributes(30_000),
+    "attributes in single quotation marks": b"<a%b/>" % attributes(65).replace(b'"', b"'"),
+    "declarations": b"<a%b><b/></a>" % declarations(65),
+    "declarations in force together": b"<a%b><b%b><c/></b></a>" % (declarations(40), declarations(40, b"q")),
+    "UTF-16": f"<?xml version='1.0' encoding='UTF-16'?><a{attributes(65).decode()}/>".encode("utf-16"),
+    "undeclared": b"<a><odd:b/><b%b/></a>" % attributes(65),
+}
+
+
+@pytest.mark.parametrize("data", CROWDS.values(), ids=CROWDS)
+def test_a_crowd_of_attributes_is_refused_before_anyone_sorts_it(data: bytes):
+    assert refusal(data, tolerant=True) is TOO_LARGE
+
+
+def test_attributes_up_to_the_limit_and_quotation_marks_in_text_are_read():
+    assert len(parse(b"<a%b/>" % attributes(64)).attrib) == 64
+    side_by_side = b"".join(b"<b%b/>" % declarations(30) for _ in range(10))
+    assert len(parse(b"<a%b>%b</a>" % (declarations(30), side_by_side))) == 10
+    assert parse(b"<a>%b</a>" % (b'x="1" ' * 1000)).text
+
+
+@pytest.mark.parametrize("encoding", ["UTF-7", "JAVA", "HZ"])
+def test_an_encoding_that_spells_markup_in_other_octets_is_refused(encoding: str):
+    assert refusal(b'<?xml version="1.0" encoding="%b"?><a>x</a>' % encoding.encode()) is NOT_XML
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "UTF-8", "windows-1252", "ISO-8859-1", "us-ascii", "TCVN5712-1"])
+def test_encodings_in_use_are_read(encoding: str):
+    assert parse(b'<?xml version="1.0" encoding="%b"?><a>x</a>' % encoding.encode()).text == "x"
+
+
+def test_every_door_has_the_same_limit():
+    assert {Hub().envelope, DEFAULT_LIMITS.root, PackageALimits().root} == {MESSAGE_MAX}
+    assert ENVELOPE_MAX < MESSAGE_MAX, "SOAP and a receipt go around a sealed envelope"
+
+
 @pytest.mark.parametrize("junk", [b"1212", b"\xef\xbb\xbf", b" \r\n\t", b"\x00\x00", b"HTTP/1.1 200\r\n\r\n"])
 def test_junk_before_the_declaration_is_skipped_when_tolerant(junk: bytes):
     data = junk + b'<?xml version="1.0" encoding="UTF-8"?><a>\xc4\x91</a>'
@@ -138,3 +187,27 @@ def outcome(data: bytes, *, tolerant: bool) -> object:
 @given(st.binary(max_size=200) | st.text("<>/a:!?-[]\"'= &;xmlns", max_size=60).map(str.encode), st.booleans())
 def test_any_octets_give_an_element_or_an_error_of_the_vocabulary(data: bytes, tolerant: bool):
     assert outcome(data, tolerant=tolerant) in {etree._Element, NOT_XML, DOCTYPE}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"<r>" + b"<a/>" * 70_000 + b"</r>",
+        b"<r>" + b"".join(b"<a%d/>" % number for number in range(2_000)) + b"</r>",
+        b"<r>" + b"".join(b"<a b%d = 'x'/>" % number for number in range(2_000)) + b"</r>",
+        b"<r>" + b"".join(b"<a b='>'c%d='y'/>" % number for number in range(2_000)) + b"</r>",
+        ("<r>" + "<a/>" * 70_000 + "</r>").encode("utf-16"),
+    ],
+    ids=["tags", "names", "attributes", "attributes behind >", "tags in UTF-16"],
+)
+def test_crowds_of_tags_and_names_are_refused_before_a_tree_is_built(data: bytes, monkeypatch: pytest.MonkeyPatch):
+    """900,000 empty elements kept the loop for seconds; names stay in the parser's library for ever."""
+    monkeypatch.setattr(etree, "fromstring", lambda *_: pytest.fail("a tree was built"))
+    assert refusal(data) is TOO_LARGE
+
+
+def test_a_document_with_a_thousand_attachments_and_recipients_is_no_crowd():
+    reference = "<Reference href='cid:f{0}' type='simple'>" + "<A>một</A>" * 8 + "</Reference>"
+    to = "<To>" + "<B>hai</B>" * 8 + "</To>"
+    data = "<r>" + "".join(reference.format(number) for number in range(1000)) + to * 1000 + "</r>"
+    assert len(parse(data.encode())) == 2000
