@@ -7,9 +7,9 @@ either. Implementations authenticate nobody: the adapter passes the `Caller` it 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 from lxml import etree
@@ -18,6 +18,7 @@ from protocol.model import Document, Kind, Message, Organization, Reference, Sta
 
 Package = Literal["native", "A", "B", "C", "LGSP"]
 """The wire package that a message came in."""
+EVERY_KIND: Final[frozenset[Kind]] = frozenset({"document", "status", "notice"})
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +53,9 @@ class PlainSubmission(msgspec.Struct, frozen=True, kw_only=True):
     message: Message
     original: bytes
     package: Package
+    written: Literal["xml", "fields"] = "xml"
+    """What `original` is: XML, which may say more than the model knows, or fields of a clerk (TOML, JSON) which may not.
+    """
 
 
 Submission = SealedSubmission | PlainSubmission
@@ -136,8 +140,10 @@ class Exchange(Protocol):
         """Take a business status; idempotent, never moves a document backwards."""
         ...
 
-    async def pending(self, caller: Caller, *, limit: int, wait_seconds: float = 0) -> Sequence[Summary]:
-        """What waits for the caller, most urgent first, then oldest first."""
+    async def pending(
+        self, caller: Caller, *, limit: int, wait_seconds: float = 0, kinds: Collection[Kind] = EVERY_KIND
+    ) -> Sequence[Summary]:
+        """What waits for the caller of these kinds, most urgent first, then oldest first."""
         ...
 
     async def fetch(self, caller: Caller, number: int) -> Delivery:
@@ -149,7 +155,10 @@ class Exchange(Protocol):
         ...
 
     async def traces(self, caller: Caller, *, document_id: str = "", after: int = 0) -> Sequence[Trace]:
-        """Statuses of the caller's own sent documents: of one document, or all with a number above `after`."""
+        """Statuses of the caller's own sent documents: of one document, or all with a number above `after`.
+
+        Oldest first, and perhaps not all at once: ask again after the last number until nothing comes.
+        """
         ...
 
     async def organizations(self, caller: Caller) -> Sequence[Organization]:
@@ -158,6 +167,7 @@ class Exchange(Protocol):
 
 
 __all__ = [
+    "EVERY_KIND",
     "Accepted",
     "Attachment",
     "Caller",

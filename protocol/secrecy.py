@@ -28,6 +28,7 @@ from protocol.model import Message
 from protocol.text.fields import text_fields, texts
 from protocol.text.nfc import normalise
 from protocol.text.stamps import is_suspect, stamp_in_file_name, stamp_in_text
+from protocol.xml_reading import local_name
 
 Rule = Literal["stamp", "recall-stamp", "level", "attachment-name", "metadata"]
 
@@ -119,28 +120,32 @@ def refuse_marked(message: Message) -> None:
 
 
 def _mark_in_field(path: str, text: str) -> Mark | None:
-    name = path.rsplit(".", 1)[-1]
+    rule = _rule_in_field(path.rsplit(".", 1)[-1], text)
+    return None if rule is None else Mark(rule, path)
+
+
+def _rule_in_field(name: str, text: str) -> Rule | None:
     if name == "AttachmentName" and stamp_in_file_name(text) is not None:
-        return Mark("attachment-name", path)
+        return "attachment-name"
     rule = stamp_in_text(text)
-    if rule is None or (rule == "level" and name in _PERSONS and len(text.split()) == 1):
+    if rule == "level" and name in _PERSONS and len(text.split()) == 1:
         return None
-    return Mark(rule, path)
+    return rule
 
 
 def _mark_in_node(node: etree._Element) -> Mark | None:
-    path = _path(node)
-    name = etree.QName(node).localname
-    if _is_secret_value(name, "".join(map(str, node.itertext()))):
-        return Mark("metadata", path)
+    """The mark of one element; where it stands is worked out only when there is one, for documents can be deep."""
+    name = local_name(node)
+    if _is_secrecy_name(name) and _says_secret("".join(map(str, node.itertext()))):
+        return Mark("metadata", _path(node))
     for attribute, value in node.attrib.items():
-        local = etree.QName(attribute).localname
-        if _is_secret_value(local, str(value)) or stamp_in_text(str(value)) is not None:
-            return Mark("metadata", f"{path}@{local}")
+        local = str(attribute).rpartition("}")[2]
+        if (_is_secrecy_name(local) and _says_secret(str(value))) or stamp_in_text(str(value)) is not None:
+            return Mark("metadata", f"{_path(node)}@{local}")
     for text in (node.text, *(child.tail for child in node)):
-        mark = _mark_in_field(path, text) if text else None
-        if mark is not None:
-            return mark
+        rule = _rule_in_field(name, text) if text else None
+        if rule is not None:
+            return Mark(rule, _path(node))
     return None
 
 
@@ -167,13 +172,15 @@ def _may_name_secrecy(plain: bytes) -> bool:
     )
 
 
-def _is_secret_value(name: str, value: str) -> bool:
-    """Whether this is a secrecy element or attribute with a value that does not say "not secret"."""
-    plain = name.casefold().replace("_", "").replace("-", "")
-    return plain in _SECRECY_NAMES and " ".join(normalise(value).casefold().split()) not in _ORDINARY
+def _is_secrecy_name(name: str) -> bool:
+    return name.casefold().replace("_", "").replace("-", "") in _SECRECY_NAMES
+
+
+def _says_secret(value: str) -> bool:
+    """Whether the value of a secrecy element or attribute is other than "not secret"."""
+    return " ".join(normalise(value).casefold().split()) not in _ORDINARY
 
 
 def _path(node: etree._Element) -> str:
-    """Local names from the root to this element; names are structure, not content."""
-    names = [etree.QName(ancestor).localname for ancestor in (*reversed(list(node.iterancestors())), node)]
-    return ".".join(names)
+    """Local names from the root to this element, for its sender; the author chose them, so no log may have them."""
+    return ".".join(map(local_name, (*reversed(list(node.iterancestors())), node)))

@@ -83,7 +83,7 @@ class SidecarSource:
             references.append(_reference(f"f{position}", name, ""))
             self._files[f"f{position}"] = path
         message = sidecar.document_of(fields, self._sender, tuple(references))
-        return PlainSubmission(message=message, original=data, package="A")
+        return PlainSubmission(message=message, original=data, package="A", written="fields")
 
     @property
     def further(self) -> tuple[Path, ...]:
@@ -112,13 +112,13 @@ class StatusSource:
         data = _bounded(self._path)
         line = sidecar.read_status(self._path.name, data)
         status = sidecar.status_of(line, self._sender, await self._known(line.document_id))
-        return PlainSubmission(message=status, original=data, package="A")
+        return PlainSubmission(message=status, original=data, package="A", written="fields")
 
     async def _known(self, document_id: str) -> ResponseFor:
         key = document_ids.key(document_id)
         envelope = await self._store.run(self._store.inbox.document_envelope, key)
         if envelope:
-            message = read_message(parse(envelope, max_size=8 << 20))
+            message = read_message(parse(envelope))
             if isinstance(message, Document):
                 header = message.header
                 return ResponseFor(

@@ -19,14 +19,16 @@ from protocol.edxml.reader import read_message
 from protocol.errors import ExchangeError
 from protocol.exchange import Caller, Delivery, Exchange, PlainSubmission
 from protocol.http.descriptions import describe
+from protocol.http.door import Door, Gate, shows_certificate
 from protocol.http.failures import whereabouts
-from protocol.http.incoming import DEFAULT_LIMITS
+from protocol.http.incoming import DEFAULT_LIMITS, DEFAULT_PATIENCE, Patience
 from protocol.http.mailbox_views import StatusReader, statuses_since, waiting_documents
 from protocol.http.native import CALLER, REFUSAL, send_multipart
 from protocol.http.package_b_call import Call, IncompleteError
 from protocol.mime import Limits
 from protocol.model import Document, TraceHeader
 from protocol.package_b import Operation
+from protocol.package_b.credentials import Credentials
 from protocol.xml_reading import parse
 
 Authenticate = Callable[[web.Request, str, str], Awaitable[Caller]]
@@ -50,6 +52,7 @@ class PackageB:
         *,
         clock: Clock,
         limits: Limits = DEFAULT_LIMITS,
+        patience: Patience = DEFAULT_PATIENCE,
         relay: str = "",
         audit: Audit | None = None,
     ) -> None:
@@ -57,15 +60,17 @@ class PackageB:
         self._authenticate = authenticate
         self._clock = clock
         self._limits = limits
+        self._patience = patience
+        self._door = Door()
         self._relay = relay
         self._audit = audit
         self._statuses = StatusReader(exchange)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One POST."""
-        call = Call(request, self._limits)
+        call = Call(request, self._limits, self._patience)
         try:
-            asked = await call.read()
+            asked = await self._read(call)
             caller = await self._prove(request, asked)
             return await self._answer(call, caller, asked)
         except IncompleteError as error:
@@ -78,6 +83,19 @@ class PackageB:
             _log.error("package_b.failed", failure=whereabouts(error))
             return await self._refuse(call, [ExchangeError(errors.INTERNAL)])
 
+    async def _read(self, call: Call) -> package_b.Request:
+        """The request of somebody who was proved before anything was made of it."""
+        http = call.http
+
+        async def prove(found: Credentials) -> None:
+            http[CALLER] = await self._authenticate(http, found.organ_id, found.token)
+
+        if shows_certificate(http):
+            await prove(Credentials("", ""))
+            return await call.read()
+        async with self._door.enter(http.remote or ""):
+            return await call.read(Gate(prove))
+
     async def _prove(self, http: web.Request, asked: package_b.Request) -> Caller:
         """Who asks; the agency that was proved must be the one that From names, in any form of its code."""
         caller = http[CALLER] = await self._authenticate(http, asked.organ_id, asked.token)
@@ -85,7 +103,7 @@ class PackageB:
         proved = (caller.agency, asked.organ_id) if caller.proof == "token" else (caller.agency,)
         sender = _sender(asked)
         if sender and not any(agency_codes.same(sender, own) for own in proved):
-            raise ExchangeError(errors.NOT_THE_SENDER, element=sender)
+            raise ExchangeError(errors.NOT_THE_SENDER, element="MessageHeader.From.OrganId")
         return caller
 
     async def _answer(self, call: Call, caller: Caller, asked: package_b.Request) -> web.StreamResponse:
