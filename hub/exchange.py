@@ -6,7 +6,7 @@ import errno
 import hashlib
 from base64 import b64decode
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Final
@@ -26,6 +26,7 @@ from protocol.edxml.reader import read_message
 from protocol.edxml.writer import write_envelope
 from protocol.errors import ExchangeError
 from protocol.exchange import (
+    EVERY_KIND,
     Accepted,
     Caller,
     Confirmation,
@@ -36,7 +37,7 @@ from protocol.exchange import (
     Trace,
     Upload,
 )
-from protocol.model import Document, Message, Organization, ResponseFor, StatusMessage
+from protocol.model import Document, Kind, Message, Organization, ResponseFor, StatusMessage
 from protocol.namespaces import XMLDSIG
 from protocol.sameness import settled
 from protocol.seal import open_seal, seal
@@ -142,12 +143,14 @@ class HubExchange:
 
     # out
 
-    async def pending(self, caller: Caller, *, limit: int, wait_seconds: float = 0) -> Sequence[Summary]:
+    async def pending(
+        self, caller: Caller, *, limit: int, wait_seconds: float = 0, kinds: Collection[Kind] = EVERY_KIND
+    ) -> Sequence[Summary]:
         """The head of the caller's mailbox; waits for the first message when it is empty."""
-        waiting = self.ledger.waiting(caller.agency, limit)
+        waiting = self.ledger.waiting(caller.agency, limit, kinds)
         if not waiting and wait_seconds > 0:
             await self.dispatch.wait(caller.agency, min(wait_seconds, MAXIMUM_WAIT))
-            waiting = self.ledger.waiting(caller.agency, limit)
+            waiting = self.ledger.waiting(caller.agency, limit, kinds)
         return [self._summary(row) for row in waiting]
 
     async def fetch(self, caller: Caller, number: int) -> Delivery:

@@ -8,7 +8,7 @@ A trace has the number of the message that brought it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -20,6 +20,7 @@ from protocol.edxml.reader import read_message
 from protocol.edxml.writer import write_envelope
 from protocol.errors import ExchangeError
 from protocol.exchange import (
+    EVERY_KIND,
     Accepted,
     Caller,
     Confirmation,
@@ -115,9 +116,17 @@ class Twin:
         self._hand(number, addressees)
         return Accepted(number=number, document_id=document.summary.document_id)
 
-    async def pending(self, caller: Caller, *, limit: int, wait_seconds: float = 0) -> Sequence[Summary]:  # noqa: ARG002 -- answers at once
+    async def pending(
+        self,
+        caller: Caller,
+        *,
+        limit: int,
+        wait_seconds: float = 0,  # noqa: ARG002 -- answers at once
+        kinds: Collection[Kind] = EVERY_KIND,
+    ) -> Sequence[Summary]:
         """See `Exchange.pending`; it never waits."""
-        waiting = [self._kept[number].summary for number in self._mailbox(caller)]
+        kept = (self._kept[number].summary for number in self._mailbox(caller))
+        waiting = [summary for summary in kept if summary.kind in kinds]
         return sorted(waiting, key=lambda summary: (-summary.priority, summary.number))[:limit]
 
     async def fetch(self, caller: Caller, number: int) -> Delivery:

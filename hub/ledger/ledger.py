@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +15,8 @@ from hub.ledger.transaction import read_agencies, read_delivered, read_delivery,
 from hub.ledger.writer import Work, Writer
 from hub.payloads.store import PayloadStore
 from protocol.checkpoint import LogKey
+from protocol.exchange import EVERY_KIND
+from protocol.model import Kind
 from protocol.receipts import Receipt
 from runtime.database import Connection, connect, open_database
 from runtime.lock import FolderLock
@@ -94,9 +97,12 @@ class Ledger:
         """A message at all its recipients."""
         return [read_delivery(row) for row in self._reading.execute(sql.RECIPIENTS, (message,))]
 
-    def waiting(self, recipient: str, limit: int) -> list[Waiting]:
-        """The head of a mailbox: most urgent first, then oldest."""
-        return [Waiting(*row) for row in self._reading.execute(sql.WAITING, (recipient, limit))]
+    def waiting(self, recipient: str, limit: int, kinds: Collection[Kind] = EVERY_KIND) -> list[Waiting]:
+        """The head of a mailbox, or of its messages of these kinds: most urgent first, then oldest."""
+        if kinds == EVERY_KIND:
+            return [Waiting(*row) for row in self._reading.execute(sql.WAITING, (recipient, limit))]
+        asked = (recipient, json.dumps(list(kinds)), limit)
+        return [Waiting(*row) for row in self._reading.execute(sql.WAITING_OF_KINDS, asked)]
 
     def due(self, recipient: str, now: int, limit: int) -> list[DeliveryRow]:
         """Deliveries to a registered endpoint whose time has come."""

@@ -50,6 +50,12 @@ WAITING: Final = (
     " FROM deliveries d JOIN messages m ON m.number = d.message"
     " WHERE d.recipient = ? AND d.state = 'waiting' ORDER BY d.priority DESC, d.message LIMIT ?"
 )
+WAITING_OF_KINDS: Final = (
+    "SELECT m.number, m.kind, m.sender, m.document_id, m.digest, m.priority, m.size, m.accepted_at, m.leaf"
+    " FROM deliveries d JOIN messages m ON m.number = d.message"
+    " WHERE d.recipient = ? AND d.state = 'waiting' AND m.kind IN (SELECT value FROM json_each(?))"
+    " ORDER BY d.priority DESC, d.message LIMIT ?"
+)
 DUE: Final = (
     "SELECT message, recipient, state, handling, attempts, next_attempt, last_error FROM deliveries"
     " WHERE recipient = ? AND state = 'waiting' AND next_attempt <= ? ORDER BY priority DESC, message LIMIT ?"

@@ -11,17 +11,19 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from protocol.exchange import Caller, Exchange, Summary, Trace
+from protocol.exchange import EVERY_KIND, Caller, Exchange, Trace
+from protocol.model import Kind
 
 FIRST_LOOK: Final = 500
-"""Messages asked of the mailbox at first; also the most statuses in one answer."""
-FARTHEST_LOOK: Final = 32_000
-"""Messages asked at most: documents wait behind statuses only when a client never reads its statuses."""
+"""The most documents, or statuses, in one answer."""
+DOCUMENTS: Final[frozenset[Kind]] = frozenset({"document"})
+STATUSES: Final = EVERY_KIND - DOCUMENTS
 
 
 async def waiting_documents(exchange: Exchange, caller: Caller) -> list[int]:
     """Numbers of the documents that wait, most urgent first."""
-    return [summary.number for summary in await _waiting(exchange, caller, documents=True)]
+    waiting = await exchange.pending(caller, limit=FIRST_LOOK, kinds=DOCUMENTS)
+    return [summary.number for summary in waiting]
 
 
 async def statuses_since(exchange: Exchange, caller: Caller, since: datetime) -> list[Trace]:
@@ -49,7 +51,8 @@ class StatusReader:
         handed = self._handed.pop(caller.agency, ())
         if handed:
             await self._exchange.confirm(caller, handed)
-        waiting = {summary.number for summary in await _waiting(self._exchange, caller, documents=False)}
+        summaries = await self._exchange.pending(caller, limit=FIRST_LOOK, kinds=STATUSES)
+        waiting = {summary.number for summary in summaries}
         found: list[Trace] = []
         after = min(waiting, default=0) - 1
         while len(found) < len(waiting) and (traces := await self._exchange.traces(caller, after=after)):
@@ -60,13 +63,3 @@ class StatusReader:
     def handed_out(self, caller: Caller, traces: Sequence[Trace]) -> None:
         """The answer with these traces has left; the next `read` confirms them."""
         self._handed[caller.agency] = tuple(trace.number for trace in traces)
-
-
-async def _waiting(exchange: Exchange, caller: Caller, *, documents: bool) -> list[Summary]:
-    limit = FIRST_LOOK
-    while True:
-        summaries = await exchange.pending(caller, limit=limit)
-        found = [summary for summary in summaries if (summary.kind == "document") is documents]
-        if found or len(summaries) < limit or limit >= FARTHEST_LOOK:
-            return found[:FIRST_LOOK]
-        limit *= 4
