@@ -10,6 +10,7 @@ from edge_agent.preparation import Preparation
 from edge_agent.records import Taken
 from edge_agent.screening import screen
 from edge_agent.store import Store
+from protocol import errors
 from protocol.errors import ExchangeError
 from protocol.exchange import PlainSubmission, Upload
 from runtime import logs
@@ -37,8 +38,9 @@ class Intake:
         try:
             taken = await self._take(submission, uploads)
         except ExchangeError as error:
-            # the element names a field; neither file names nor text reach the log (AC-4.2a-4)
-            _log.warning("refused", code=error.kind.code, element=error.element, package=submission.package)
+            # no text reaches the log, nor the name of a marked element, which its author chose (AC-4.2a-4)
+            element = "" if error.kind is errors.SECRET_MARK else error.element
+            _log.warning("refused", code=error.kind.code, element=element, package=submission.package)
             raise
         _log.info("taken", number=taken.number, repeated=taken.repeated, package=submission.package)
         self._wake()

@@ -81,7 +81,8 @@ class LocalService:
 
     async def _audit(self, _request: web.Request, error: ExchangeError) -> None:
         self._health.refused(error.kind.code)
-        _log.warning("local-refused", code=error.kind.code, element=error.element)
+        element = "" if error.kind is errors.SECRET_MARK else error.element  # its author chose the name
+        _log.warning("local-refused", code=error.kind.code, element=element)
 
 
 def limits_of(config: EdgeConfig) -> Limits:

@@ -10,6 +10,8 @@ import msgspec
 import pytest
 from edge_stage import FIELDS, PDF, A, B, Edge, eventually, now, province
 from foreign.zeep_client import EDocClient, Refused
+from package_b_letters import send_document
+from raw_http import post, related
 from test_edge_local_service import letter
 
 from edge_agent.bridge import sidecar
@@ -92,6 +94,33 @@ async def test_ac_4_2a_6_package_b_refuses_the_stamp_in_every_encoding(tmp_path:
         await healthy(edge)
         assert traces(edge.places.root) == []
         client.close()
+
+
+HIDDEN = "".join(
+    f"<edXML:{name}><edXML:{CANARY}>{name} {CANARY}</edXML:{CANARY}></edXML:{name}>" for name in ("Khac", "DoMat")
+)
+WRITTEN = {
+    "plain": lambda octets: octets,
+    "junk before the declaration": lambda octets: b"1212" + octets,
+    "UTF-16": lambda octets: octets.decode().replace("utf-8", "utf-16").encode("utf-16"),
+}
+
+
+@pytest.mark.parametrize("form", WRITTEN)
+async def test_ac_4_2a_2_and_4_an_element_that_the_model_does_not_know_is_read_however_the_envelope_begins(
+    form: str, capfd: pytest.CaptureFixture[str]
+):
+    async with province() as gialai:
+        edge = await gialai.edge(A)
+        await gialai.join(B)
+        marked = send_document(["f1"], token=edge.token, replace=("<edXML:Content/>", f"<edXML:Content/>{HIDDEN}"))
+        body = related(WRITTEN[form](marked), ("<f1>", "", PDF + CANARY_OCTETS))
+        headers = {"SOAPAction": "SendDocument", "Content-Type": 'multipart/related; boundary="Boundary"'}
+        assert (await post(edge.package_b, headers, body)).codes == ["CheckPermission"]
+        assert traces(edge.places.root) == []
+    captured = capfd.readouterr()
+    assert "secrecy.refused" in captured.out + captured.err
+    assert CANARY not in captured.out + captured.err, "the name of an element is its author's"
 
 
 async def test_ac_4_2a_3_the_send_command_refuses_before_it_copies():
