@@ -7,12 +7,13 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import msgspec
+from msgspec import UNSET
 
 from certs import enrolment
 from hub.ledger.ledger import Ledger
 from hub.ledger.records import Agency, DeliveryRow, to_milliseconds
 from hub.registry import Registry
-from hub.works import Invite, PutAgency, Release
+from hub.works import AgencyChange, ChangeAgency, Invite, Release
 from protocol import agency_codes, errors
 from protocol.errors import ExchangeError
 
@@ -54,16 +55,18 @@ class Administration:
     async def add(
         self,
         code: str,
-        name: str,
+        name: str = "",
         *,
-        kind: str = "state",
+        kind: str | None = None,
         aliases: tuple[str, ...] = (),
-        domain: str = "",
-        endpoint: str = "",
-        endpoint_token: str = "",
-        seal_required: bool = False,
+        domain: str | None = None,
+        endpoint: str | None = None,
+        endpoint_token: str | None = None,
+        seal_required: bool | None = None,
     ) -> str:
         """Register an agency (or change what is given) and return a fresh one-time code for it.
+
+        None leaves a setting as it is; an empty `endpoint` takes the address away. Aliases are added.
 
         Raises:
             ExchangeError: `element.range` for a code or alias that cannot be one, `element.mismatch` for an alias that
@@ -71,23 +74,17 @@ class Administration:
         """
         canonical = agency_codes.canonical(code)
         self._check_codes(canonical, aliases)
-        known = self._registry.find(canonical)
         old = agency_codes.old_form(canonical)
-        every = {*aliases, *((old,) if old else ()), *(known.aliases if known else ())}
-        record = Agency(
-            code=canonical,
-            name=name or (known.name if known else canonical),
-            kind="member" if kind == "member" else "state",
-            state=known.state if known else "invited",
-            domain=domain or (known.domain if known else ""),
-            seal_required=seal_required,
-            token_hash=known.token_hash if known else None,
-            endpoint=endpoint or (known.endpoint if known else ""),
-            endpoint_token=endpoint_token or (known.endpoint_token if known else ""),
-            valid_from=known.valid_from if known else to_milliseconds(self._now()),
-            aliases=tuple(sorted(every)),
+        change = AgencyChange(
+            name=name or UNSET,
+            kind=UNSET if kind is None else "member" if kind == "member" else "state",
+            domain=UNSET if domain is None else domain,
+            seal_required=UNSET if seal_required is None else seal_required,
+            endpoint=UNSET if endpoint is None else endpoint,
+            endpoint_token=UNSET if endpoint_token is None else endpoint_token,
+            aliases=(*aliases, old) if old else aliases,
         )
-        await self._put(record, "changed" if known else "added")
+        await self._change(ChangeAgency(code=canonical, change=change, what="changed", creates=True))
         return await self.invite(canonical)
 
     async def invite(self, code: str) -> str:
@@ -100,24 +97,19 @@ class Administration:
 
     async def suspend(self, code: str) -> None:
         """The agency can do nothing from its next request on; what waits for it stays."""
-        await self._put(msgspec.structs.replace(self._known(code), state="suspended"), "suspended")
+        await self._change_known(code, AgencyChange(state="suspended"), "suspended")
 
     async def resume(self, code: str) -> None:
         """The agency may act again."""
-        agency = self._known(code)
-        joined = agency.code in set(self._ledger.certificates().values()) or agency.token_hash is not None
-        await self._put(msgspec.structs.replace(agency, state="active" if joined else "invited"), "resumed")
+        await self._change_known(code, AgencyChange(state="active"), "resumed")
 
     async def set_token(self, code: str, token: str) -> None:
         """Let an agency's own system speak package B with this token; only its hash is kept."""
-        agency = self._known(code)
-        state = "active" if agency.state == "invited" else agency.state
-        hashed = token_hash(token)
-        await self._put(msgspec.structs.replace(agency, token_hash=hashed, state=state), "token changed")
+        await self._change_known(code, AgencyChange(token_hash=token_hash(token)), "token changed")
 
     async def revoke_token(self, code: str) -> None:
         """The agency's token stops working at once."""
-        await self._put(msgspec.structs.replace(self._known(code), token_hash=None), "token revoked")
+        await self._change_known(code, AgencyChange(token_hash=None), "token revoked")
 
     def lines(self) -> list[AgencyLine]:
         """Every agency with its queue."""
@@ -159,9 +151,13 @@ class Administration:
             if owner is not None and owner.code != canonical:
                 raise ExchangeError(errors.ELEMENT_MISMATCH, element=code)
 
-    async def _put(self, record: Agency, change: str) -> None:
-        self._registry.put(await self._ledger.do(PutAgency(record=record, change=change)))
-        self._wake(record.code)
+    async def _change_known(self, code: str, change: AgencyChange, what: str) -> None:
+        await self._change(ChangeAgency(code=self._known(code).code, change=change, what=what))
+
+    async def _change(self, work: ChangeAgency) -> None:
+        """Answers come in the order of the works, so the registry ends with the last of them."""
+        self._registry.put(await self._ledger.do(work))
+        self._wake(work.code)
 
 
 def token_hash(token: str) -> bytes:

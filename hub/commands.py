@@ -96,15 +96,22 @@ def agency() -> None:
 @click.argument("code")
 @click.option("--name", default="", help="Tên cơ quan.")
 @click.option(
-    "--kind", type=click.Choice(["state", "member"]), default="state", help="Cơ quan nhà nước hay đơn vị tham gia."
+    "--kind",
+    type=click.Choice(["state", "member"]),
+    default=None,
+    help="Cơ quan nhà nước (state, mặc định khi thêm mới) hay đơn vị tham gia (member).",
 )
 @click.option("--alias", "aliases", multiple=True, help="Mã khác cùng chỉ cơ quan này.")
-@click.option("--domain", default="", help="Tên miền của cơ quan (Điều 7.1).")
-@click.option("--endpoint", default="", help="Địa chỉ dịch vụ gói B của cơ quan, để trục gọi tới.")
-@click.option("--endpoint-token", default="", help="Tệp chứa mã truy cập dịch vụ đó.")
-@click.option("--seal-required", is_flag=True, help="Chỉ nhận văn bản đã ký số của cơ quan này.")
+@click.option("--domain", default=None, help="Tên miền của cơ quan (Điều 7.1).")
+@click.option(
+    "--endpoint", default=None, help="Địa chỉ dịch vụ gói B của cơ quan, để trục gọi tới; để trống là thôi gọi."
+)
+@click.option("--endpoint-token", default=None, help="Tệp chứa mã truy cập dịch vụ đó.")
+@click.option(
+    "--seal-required/--no-seal-required", default=None, help="Chỉ nhận văn bản đã ký số của cơ quan này, hay không."
+)
 def add(folder: Path, code: str, **options: Any) -> None:  # noqa: ANN401 -- options pass through by name
-    """Thêm (hoặc sửa) một cơ quan và in mã tham gia dùng một lần."""
+    """Thêm (hoặc sửa) một cơ quan và in mã tham gia dùng một lần. Khi sửa, điều không nêu thì giữ nguyên."""
     configuration = _load(folder)
     invitation = _administer(configuration, "add", code=code, **options)
     click.echo(f"Mã tham gia của {code} (dùng một lần, trong {configuration.invitation_days} ngày):")

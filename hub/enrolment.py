@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Callable
 from datetime import datetime
 
+import aiohttp
 import msgspec
 from aiohttp import web
 from cryptography import x509
@@ -87,7 +88,7 @@ class Enrolment:
     async def join(self, request: web.Request) -> web.Response:
         """Enrol; errors are JSON `{code, sentence}` with the status of the vocabulary."""
         try:
-            answer = await self._join(await request.content.read(MAXIMUM_REQUEST))
+            answer = await self._join(await _read_all(request.content))
         except ExchangeError as error:
             _log.warning("enrolment.refused", code=error.kind.code, peer=request.remote, **error.details)
             body = msgspec.json.encode({"code": error.kind.code, "sentence": error.sentence})
@@ -113,7 +114,7 @@ class Enrolment:
         active = await self._ledger.do(
             Enrol(
                 code_hash=code_hash,
-                record=agency,
+                code=agency.code,
                 fingerprint=fingerprint,
                 serial=f"{certificate.serial_number:x}",
                 not_after=to_milliseconds(certificate.not_valid_after_utc),
@@ -129,3 +130,13 @@ class Enrolment:
             trust=msgspec.Raw(self._trust().to_json()),
             log=self._statement,
         )
+
+
+async def _read_all(content: aiohttp.StreamReader) -> bytes:
+    """The whole request: one read gives only what has come so far. Raises `enrolment.request` beyond the limit."""
+    body = b""
+    async for chunk in content.iter_any():
+        body += chunk
+        if len(body) > MAXIMUM_REQUEST:
+            raise ExchangeError(errors.ENROLMENT_REQUEST, reason="size")
+    return body

@@ -21,7 +21,7 @@ from hub.payloads.store import SMALL
 from hub.registry import Registry
 from hub.works import Accept, Confirm, Recorded, Report, identity_of
 from hub.works.intake import again
-from protocol import errors
+from protocol import document_ids, errors, lifecycle
 from protocol.edxml.reader import read_message
 from protocol.edxml.writer import write_envelope
 from protocol.errors import ExchangeError
@@ -37,12 +37,12 @@ from protocol.exchange import (
     Trace,
     Upload,
 )
-from protocol.model import Document, Kind, Message, Organization, ResponseFor, StatusMessage
+from protocol.model import BussinessDocType, Document, Kind, Message, Organization, ResponseFor, StatusMessage
 from protocol.namespaces import XMLDSIG
 from protocol.sameness import settled
 from protocol.seal import open_seal, seal
 from protocol.signing import Signer
-from protocol.xml_reading import ENVELOPE_MAX, parse
+from protocol.xml_reading import parse
 from runtime import logs
 
 MAXIMUM_WAIT: Final = 60.0
@@ -52,6 +52,9 @@ IN_FLIGHT: Final = 128
 """Messages of one agency that may be on their way in at once; more are told to come back (a full queue refuses at the
 door).
 """
+NAMESAKES: Final = 50
+"""Recalls, updates and replacements of one name that are looked at."""
+ANSWERED: Final = "ResponseFor.DocumentId"
 _DIGEST_VALUE: Final = f"{{{XMLDSIG}}}DigestValue"
 IN_FLIGHT_TOGETHER: Final = 1024
 """The same for all agencies together; with what one message may hold, this bounds the hub's memory."""
@@ -104,9 +107,10 @@ class HubExchange:
             if refusal.kind is errors.SECRET_MARK:
                 self._forget_uploads(caller, submission)
             raise
+        recalls = self._recalled(caller, checked.document)
         recorded = self._earlier(caller, checked) if _is_heavy(checked.document) else None
         try:
-            recorded = recorded or await self._take_in(caller, checked, uploads)
+            recorded = recorded or await self._take_in(caller, checked, recalls, uploads)
         except ExchangeError:
             recorded = self._earlier(caller, checked)  # a repeat is answered even without its attachments
             if recorded is None:
@@ -181,15 +185,19 @@ class HubExchange:
         ]
 
     async def traces(self, caller: Caller, *, document_id: str = "", after: int = 0) -> Sequence[Trace]:
-        """Statuses and delivery notices about the caller's own documents."""
-        concerns = None
+        """Statuses and notices that were put into the caller's mailbox; by name, those about its own documents."""
+        about: list[int | None] = [None]
         if document_id:
-            found = self.ledger.find_identity(identity_of("document", caller.agency, document_id, 0, b""))
-            if found is None:
+            about = [*self._named(caller.agency, document_id)]
+            if not about:
                 raise ExchangeError(errors.DOCUMENT_NOT_FOUND, element="DocumentId")
-            concerns = found[0]
-        rows = self.ledger.reports(caller.agency, concerns=concerns, after=after, limit=TRACES_AT_ONCE)
-        return [await self._trace(row) for row in rows]
+        rows = [
+            row
+            for number in about
+            for row in self.ledger.reports(caller.agency, concerns=number, after=after, limit=TRACES_AT_ONCE)
+        ]
+        rows.sort(key=lambda row: row.number)
+        return [await self._trace(row) for row in rows[:TRACES_AT_ONCE]]
 
     async def organizations(self, caller: Caller) -> Sequence[Organization]:  # noqa: ARG002 -- the same for all
         """The directory."""
@@ -221,13 +229,16 @@ class HubExchange:
         found = self.ledger.find_identity(checked.identity(caller.agency, digest))
         return None if found is None else again(found, digest)
 
-    async def _take_in(self, caller: Caller, checked: Checked, uploads: AsyncIterator[Upload]) -> Recorded:
+    async def _take_in(
+        self, caller: Caller, checked: Checked, recalls: tuple[int, ...], uploads: AsyncIterator[Upload]
+    ) -> Recorded:
         """Attachments, then the batch; the batch itself recognises a repeat."""
         with self._place_at_the_door(caller.agency):
             received = Received(self.ledger.payloads, caller.agency)
             with self._all_or_nothing(received):
                 await received.take(checked.document.references, uploads)
-                return await self.ledger.do(await self._work(caller, checked, received))
+                work = await self._work(caller, checked, received)
+                return await self.ledger.do(msgspec.structs.replace(work, recalls=recalls) if recalls else work)
 
     async def _work(self, caller: Caller, checked: Checked, received: Received) -> Accept:
         """The work that records the document; large attachments have their place when it is handed over."""
@@ -279,17 +290,63 @@ class HubExchange:
         identity = hashlib.sha256(name.encode()).hexdigest()[:24]
         unsigned = write_envelope(message, envelope_id=f"lt-{identity}")
         sealed = seal(unsigned, self._signer)
-        return sealed, bytes.fromhex(open_seal(parse(sealed, max_size=ENVELOPE_MAX)).digest)
+        return sealed, bytes.fromhex(open_seal(parse(sealed)).digest)
+
+    def _named(self, sender: str, document_id: str) -> Iterator[int]:
+        """Ledger numbers of the sender's documents of this name: the new one, then its recalls, updates, replacements.
+
+        The latter may reuse the name of the document that they are about (edxml.md 4.3) or have one of their own.
+        """
+        found = self.ledger.find_identity(identity_of("document", sender, document_id, BussinessDocType.NEW, b""))
+        if found is not None:
+            yield found[0]
+        yield from self.ledger.find_later(sender, document_ids.key(document_id), NAMESAKES)
+
+    def _recalled(self, caller: Caller, document: Document) -> tuple[int, ...]:
+        """Which of the caller's own documents a recall document takes back.
+
+        Raises `element.missing` when it names none by DocumentId, `document.not-found` for one that the caller did not
+        send.
+        """
+        if document.bussiness.doc_type != BussinessDocType.RECALL:
+            return ()
+        names = (document.bussiness.document_id, *(one.document_id for one in document.header.response_for))
+        numbers = [next(self._named(caller.agency, name), None) for name in names if name.strip()]
+        if not numbers:
+            raise ExchangeError(errors.ELEMENT_MISSING, element=ANSWERED)
+        if None in numbers:
+            raise ExchangeError(errors.DOCUMENT_NOT_FOUND, element=ANSWERED)
+        return tuple(dict.fromkeys(number for number in numbers if number is not None))
 
     def _document_meant(self, caller: Caller, status: StatusMessage) -> int:
-        """The document a status is about: the caller's own, or one in its mailbox. Raises `document.not-found`."""
-        for meant in status.response_for:
-            owner = self.registry.find(meant.organ_id) if meant.organ_id else None
-            for sender in (caller.agency, owner.code if owner else ""):
-                found = self.ledger.find_identity(identity_of("document", sender, meant.document_id, 0, b""))
-                if found is not None:
-                    return found[0]
-        raise ExchangeError(errors.DOCUMENT_NOT_FOUND, element="ResponseFor.DocumentId")
+        """The one document that a status is about.
+
+        Raises `document.not-found`, and `element.range` for a status about several: each has a life of its own, in
+        which the status may be allowed or not, and one answer cannot say so of all.
+        """
+        event = lifecycle.event_of_status(status.status_code)
+        named = [meant for meant in status.response_for if meant.document_id.strip()]
+        numbers = {self._one_meant(caller, meant, event) for meant in named}
+        if len(numbers) > 1:
+            raise ExchangeError(errors.ELEMENT_RANGE, element="MessageHeader.ResponseFor")
+        if not numbers:
+            raise ExchangeError(errors.DOCUMENT_NOT_FOUND, element=ANSWERED)
+        return numbers.pop()
+
+    def _one_meant(self, caller: Caller, meant: ResponseFor, event: lifecycle.Event) -> int:
+        """A document that the caller sent or was sent: of the agency that ResponseFor names, or its own.
+
+        Two agencies may give the same name to what they send each other; who may cause the event then decides.
+        """
+        owner = self.registry.find(meant.organ_id) if meant.organ_id else None
+        senders = [owner.code if owner is not None else caller.agency, caller.agency]
+        if lifecycle.may_cause(event) is lifecycle.Party.SENDER:
+            senders.reverse()
+        for sender in dict.fromkeys(senders):
+            for number in self._named(sender, meant.document_id):
+                if sender == caller.agency or self.ledger.find_delivery(number, caller.agency) is not None:
+                    return number
+        raise ExchangeError(errors.DOCUMENT_NOT_FOUND, element=ANSWERED)
 
     def _accepted(self, recorded: Recorded) -> Accepted:
         return Accepted(
@@ -333,8 +390,7 @@ class HubExchange:
 
     async def _trace(self, row: Stored) -> Trace:
         if row.envelope is not None:
-            envelope = await self.ledger.payloads.read(row.envelope)
-            status = read_message(parse(envelope, max_size=ENVELOPE_MAX))
+            status = read_message(parse(await self.ledger.payloads.read(row.envelope)))
             assert isinstance(status, StatusMessage)
         else:
             status = StatusMessage(

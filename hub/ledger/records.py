@@ -104,8 +104,11 @@ class DeliveryRow(msgspec.Struct, frozen=True):
     state: DeliveryState
     handling: str
     attempts: int = 0
+    refusals: int = 0
     next_attempt: int = 0
     last_error: str = ""
+    stopped_by: int | None = None
+    """Number of the recall that withdrew it, also when it turned out later that the recipient had it."""
 
 
 def to_milliseconds(moment: datetime) -> int:

@@ -57,7 +57,7 @@ CREATE TABLE messages (
     doc_type    INTEGER NOT NULL DEFAULT 0,
     status      INTEGER,                      -- status code of a status or notice
     concerns    INTEGER REFERENCES messages(number),  -- the document that a status or notice is about
-    addressee   TEXT,                         -- of a status or notice
+    addressee   TEXT,                         -- of a status or notice: the agency whose document it is about
     priority    INTEGER NOT NULL,
     size        INTEGER NOT NULL,             -- octets of all attachments
     accepted_at INTEGER NOT NULL,
@@ -70,10 +70,17 @@ CREATE TABLE messages (
     CHECK ((kind = 'notice') = (identity IS NULL))
 ) STRICT;
 CREATE INDEX messages_concerns ON messages (concerns) WHERE concerns IS NOT NULL;
-CREATE INDEX messages_addressee ON messages (addressee, number) WHERE addressee IS NOT NULL;
+
+-- Recalls, updates and replacements by name: they may share a name, so their identity cannot be worked out from it.
+CREATE TABLE later_documents (
+    sender TEXT NOT NULL,
+    name   TEXT NOT NULL,                     -- the DocumentId as it is compared (protocol.document_ids.key)
+    number INTEGER NOT NULL REFERENCES messages(number),
+    PRIMARY KEY (sender, name, number)
+) STRICT, WITHOUT ROWID;
 
 -- waiting --confirm--> delivered
--- waiting --recall--> withdrawn
+-- waiting, dead --recall--> withdrawn --confirm by a recipient that had fetched it before--> delivered
 -- waiting --too many refusals by the endpoint--> dead --release by a person--> waiting
 CREATE TABLE deliveries (
     message      INTEGER NOT NULL REFERENCES messages(number),
@@ -82,13 +89,17 @@ CREATE TABLE deliveries (
     priority     INTEGER NOT NULL,
     handling     TEXT NOT NULL DEFAULT '',    -- lifecycle state of a document at this recipient (protocol.lifecycle)
     settled_at   INTEGER,
-    attempts     INTEGER NOT NULL DEFAULT 0,
+    attempts     INTEGER NOT NULL DEFAULT 0,  -- calls of the endpoint that were begun
+    refusals     INTEGER NOT NULL DEFAULT 0,  -- of these, answered with a permanent refusal
     next_attempt INTEGER NOT NULL DEFAULT 0,
     last_error   TEXT NOT NULL DEFAULT '',
+    stopped_by   INTEGER REFERENCES messages(number) DEFERRABLE INITIALLY DEFERRED,  -- the recall that withdrew it
     PRIMARY KEY (message, recipient),
     CHECK ((state IN ('delivered', 'withdrawn')) = (settled_at IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX deliveries_waiting ON deliveries (recipient, priority DESC, message) WHERE state = 'waiting';
+-- statuses and notices have no handling of their own
+CREATE INDEX deliveries_reports ON deliveries (recipient, message) WHERE handling = '';
 CREATE INDEX deliveries_dead ON deliveries (recipient, message) WHERE state = 'dead';
 
 CREATE TABLE payloads (

@@ -8,6 +8,7 @@ _MESSAGE: Final = (
     "number, kind, sender, document_id, digest, doc_type, status, concerns, addressee, priority, size, accepted_at,"
     " basis, leaf, segment, position, length, manifest"
 )
+_DELIVERY: Final = "message, recipient, state, handling, attempts, refusals, next_attempt, last_error, stopped_by"
 _AGENCY: Final = (
     "code, name, kind, state, domain, seal_required, token_hash, endpoint, endpoint_token, valid_from, valid_to"
 )
@@ -20,12 +21,9 @@ INSERT_MESSAGE: Final = (
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 INSERT_DELIVERY: Final = "INSERT INTO deliveries (message, recipient, priority, handling) VALUES (?, ?, ?, ?)"
-FIND_DELIVERY: Final = (
-    "SELECT message, recipient, state, handling, attempts, next_attempt, last_error FROM deliveries"
-    " WHERE message = ? AND recipient = ?"
-)
+FIND_DELIVERY: Final = f"SELECT {_DELIVERY} FROM deliveries WHERE message = ? AND recipient = ?"  # noqa: S608 -- a constant
 FIND_DELIVERED: Final = (
-    "SELECT d.message, d.recipient, d.state, d.handling, d.attempts, d.next_attempt, d.last_error,"  # noqa: S608 -- a constant
+    f"SELECT {', '.join(f'd.{column}' for column in _DELIVERY.split(', '))},"  # noqa: S608 -- a constant
     f" {', '.join(f'm.{column}' for column in _MESSAGE.split(', '))}"
     " FROM deliveries d JOIN messages m ON m.number = d.message WHERE d.message = ? AND d.recipient = ?"
 )
@@ -33,18 +31,21 @@ SETTLE_DELIVERY: Final = (
     "UPDATE deliveries SET state = ?, settled_at = ?, handling = ? WHERE message = ? AND recipient = ? AND state = ?"
 )
 SET_HANDLING: Final = "UPDATE deliveries SET handling = ? WHERE message = ? AND recipient = ?"
-POSTPONE: Final = (
-    "UPDATE deliveries SET attempts = attempts + 1, next_attempt = ?, last_error = ?, state = ?"
+STOP_DELIVERY: Final = "UPDATE deliveries SET stopped_by = ? WHERE message = ? AND recipient = ?"
+BEGIN_ATTEMPT: Final = (
+    "UPDATE deliveries SET attempts = attempts + 1, next_attempt = ?, last_error = ?"
     " WHERE message = ? AND recipient = ? AND state = 'waiting'"
 )
+POSTPONE: Final = (
+    "UPDATE deliveries SET refusals = refusals + ?, next_attempt = ?, last_error = ?, state = ?"
+    " WHERE message = ? AND recipient = ? AND state = 'waiting'"
+)
+TRY_NOW: Final = "UPDATE deliveries SET next_attempt = 0 WHERE recipient = ? AND state = 'waiting' AND next_attempt > 0"
 RELEASE: Final = (
-    "UPDATE deliveries SET state = 'waiting', attempts = 0, next_attempt = 0 WHERE message = ? AND recipient = ?"
-    " AND state = 'dead'"
+    "UPDATE deliveries SET state = 'waiting', attempts = 0, refusals = 0, next_attempt = 0"
+    " WHERE message = ? AND recipient = ? AND state = 'dead'"
 )
-DEAD: Final = (
-    "SELECT message, recipient, state, handling, attempts, next_attempt, last_error FROM deliveries"
-    " WHERE state = 'dead' ORDER BY recipient, message LIMIT ?"
-)
+DEAD: Final = f"SELECT {_DELIVERY} FROM deliveries WHERE state = 'dead' ORDER BY recipient, message LIMIT ?"  # noqa: S608 -- a constant
 WAITING: Final = (
     "SELECT m.number, m.kind, m.sender, m.document_id, m.digest, m.priority, m.size, m.accepted_at, m.leaf"
     " FROM deliveries d JOIN messages m ON m.number = d.message"
@@ -57,17 +58,21 @@ WAITING_OF_KINDS: Final = (
     " ORDER BY d.priority DESC, d.message LIMIT ?"
 )
 DUE: Final = (
-    "SELECT message, recipient, state, handling, attempts, next_attempt, last_error FROM deliveries"
+    f"SELECT {_DELIVERY} FROM deliveries"  # noqa: S608 -- a constant
     " WHERE recipient = ? AND state = 'waiting' AND next_attempt <= ? ORDER BY priority DESC, message LIMIT ?"
 )
 NEXT_DUE: Final = "SELECT min(next_attempt) FROM deliveries WHERE recipient = ? AND state = 'waiting'"
-RECIPIENTS: Final = (
-    "SELECT message, recipient, state, handling, attempts, next_attempt, last_error FROM deliveries WHERE message = ?"
-)
+RECIPIENTS: Final = f"SELECT {_DELIVERY} FROM deliveries WHERE message = ?"  # noqa: S608 -- a constant
 REPORTS_ON: Final = (
-    f"SELECT {_MESSAGE} FROM messages WHERE concerns = ? AND addressee = ? AND number > ? ORDER BY number LIMIT ?"  # noqa: S608 -- a constant
+    f"SELECT {_MESSAGE} FROM messages WHERE concerns = ?1 AND number > ?3 AND EXISTS"  # noqa: S608 -- a constant
+    " (SELECT 1 FROM deliveries WHERE message = number AND recipient = ?2) ORDER BY number LIMIT ?4"
 )
-REPORTS_TO: Final = f"SELECT {_MESSAGE} FROM messages WHERE addressee = ? AND number > ? ORDER BY number LIMIT ?"  # noqa: S608 -- a constant
+REPORTS_TO: Final = (
+    f"SELECT {_MESSAGE} FROM deliveries JOIN messages ON number = message"  # noqa: S608 -- a constant
+    " WHERE recipient = ? AND handling = '' AND message > ? ORDER BY message LIMIT ?"
+)
+INSERT_LATER: Final = "INSERT INTO later_documents (sender, name, number) VALUES (?, ?, ?)"
+FIND_LATER: Final = "SELECT number FROM later_documents WHERE sender = ? AND name = ? ORDER BY number DESC LIMIT ?"
 LAST_NUMBER: Final = "SELECT coalesce(max(number), 0) FROM messages"
 QUEUES: Final = (
     "SELECT d.recipient, count(*), min(m.accepted_at) FROM deliveries d JOIN messages m ON m.number = d.message"
@@ -98,6 +103,10 @@ PUT_AGENCY: Final = (
     " domain = excluded.domain, seal_required = excluded.seal_required, token_hash = excluded.token_hash,"
     " endpoint = excluded.endpoint, endpoint_token = excluded.endpoint_token, valid_to = excluded.valid_to"
 )
+FIND_AGENCY: Final = f"SELECT {_AGENCY} FROM agencies WHERE code = ?"  # noqa: S608 -- a constant
+ALIASES_OF: Final = "SELECT alias FROM aliases WHERE code = ?"
+OWNER_OF: Final = "SELECT code FROM agencies WHERE code = ?1 UNION SELECT code FROM aliases WHERE alias = ?1"
+HAS_CERTIFICATE: Final = "SELECT EXISTS (SELECT 1 FROM certificates WHERE agency = ?)"
 PUT_ALIAS: Final = "INSERT INTO aliases VALUES (?, ?) ON CONFLICT (alias) DO UPDATE SET code = excluded.code"
 PUT_CERTIFICATE: Final = "INSERT INTO certificates VALUES (?, ?, ?, ?, ?)"
 PUT_INVITATION: Final = "INSERT INTO invitations VALUES (?, ?, ?, NULL)"

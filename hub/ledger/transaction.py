@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterable
+from typing import Any, Final
 
 import msgspec
 
@@ -183,10 +184,11 @@ class Transaction:
         self._at(row.message).execute(sql.SET_HANDLING, (handling, row.message, row.recipient))
         self.changed = True
 
-    def postpone(self, row: DeliveryRow, next_attempt: int, error: str, *, dead: bool) -> None:
+    def postpone(self, row: DeliveryRow, next_attempt: int, error: str, *, refused: bool, dead: bool) -> None:
         """The endpoint did not take it: try at `next_attempt`, or give it to a person."""
         state = "dead" if dead else "waiting"
-        self._at(row.message).execute(sql.POSTPONE, (next_attempt, error, state, row.message, row.recipient))
+        values = (int(refused), next_attempt, error, state, row.message, row.recipient)
+        self._at(row.message).execute(sql.POSTPONE, values)
         self.changed = True
 
     def release(self, message: int, recipient: str) -> bool:
@@ -236,6 +238,41 @@ class Transaction:
         self.changed = True
         return bool(self._connection.execute(sql.USE_INVITATION, (self.now, code_hash)).rowcount)
 
+    def begin_attempt(self, row: DeliveryRow, next_attempt: int, error: str) -> bool:
+        """An endpoint is about to be called; `error` stands until it answers. False when nothing waits any more."""
+        values = (next_attempt, error, row.message, row.recipient)
+        self.changed = True
+        return bool(self._at(row.message).execute(sql.BEGIN_ATTEMPT, values).rowcount)
+
+    def try_now(self, recipient: str) -> None:
+        """Whatever was postponed for this endpoint is due."""
+        self._connection.execute(sql.TRY_NOW, (recipient,))
+        self.changed = True
+
+    def withdraw(self, row: DeliveryRow, handling: str, stopped_by: int) -> None:
+        """Take an undelivered copy out of its mailbox; `stopped_by` is the number of the recall."""
+        if self.settle(row, "withdrawn", handling):
+            self._at(row.message).execute(sql.STOP_DELIVERY, (stopped_by, row.message, row.recipient))
+
+    def add_later_document(self, sender: str, name: str, number: int) -> None:
+        """A recall, update or replacement can be found by its name."""
+        self._connection.execute(sql.INSERT_LATER, (sender, name, number))
+        self.changed = True
+
+    def find_agency(self, code: str) -> Agency | None:
+        """An agency as the works before this one left it."""
+        row = self._connection.execute(sql.FIND_AGENCY, (code,)).fetchone()
+        aliases = self._connection.execute(sql.ALIASES_OF, (code,)).fetchall() if row else ()
+        return None if row is None else read_agency(row, [alias for (alias,) in aliases])
+
+    def owners_of(self, code: str) -> set[str]:
+        """The agencies that go by this code."""
+        return {owner for (owner,) in self._connection.execute(sql.OWNER_OF, (code,))}
+
+    def has_certificate(self, agency: str) -> bool:
+        """Whether a certificate was ever issued to the agency."""
+        return bool(self._connection.execute(sql.HAS_CERTIFICATE, (agency,)).fetchone()[0])
+
 
 def read_delivery(row: tuple[object, ...]) -> DeliveryRow:
     """A `deliveries` row as a record."""
@@ -252,10 +289,10 @@ def read_agencies(connection: Connection) -> list[Agency]:
     aliases: dict[str, list[str]] = {}
     for alias, code in connection.execute(sql.ALIASES):
         aliases.setdefault(code, []).append(alias)
-    return [
-        Agency(
-            **dict(zip(Agency.__struct_fields__, row, strict=False)) | {"seal_required": bool(row[5])},
-            aliases=tuple(aliases.get(row[0], ())),
-        )
-        for row in connection.execute(sql.AGENCIES)
-    ]
+    return [read_agency(row, aliases.get(row[0], ())) for row in connection.execute(sql.AGENCIES)]
+
+
+def read_agency(row: tuple[Any, ...], aliases: Iterable[str]) -> Agency:
+    """An `agencies` row with its aliases as a record."""
+    fields = dict(zip(Agency.__struct_fields__, row, strict=False)) | {"seal_required": bool(row[5])}
+    return Agency(**fields, aliases=tuple(aliases))

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from hub.works.delivering import Confirm, Postpone, Release
+from hub.works.delivering import Attempt, Confirm, Postpone, Release
 from hub.works.intake import Accept, Recorded, identity_of
 from hub.works.refusing import Refuse
-from hub.works.registering import Enrol, Invite, PutAgency
+from hub.works.registering import AgencyChange, ChangeAgency, Enrol, Invite
 from hub.works.reporting import Report
 
 __all__ = [
     "Accept",
+    "AgencyChange",
+    "Attempt",
+    "ChangeAgency",
     "Confirm",
     "Enrol",
     "Invite",
     "Postpone",
-    "PutAgency",
     "Recorded",
     "Refuse",
     "Release",

@@ -1,7 +1,8 @@
 """What happens to a message at its recipient: confirmed, postponed, given to a person, released.
 
-Law of this file: a delivery leaves `waiting` once; the event and the sender's notice are written in the same
-transaction. A status or a notice that is confirmed tells nobody: a report never begets a report.
+Law of this file: a delivery is delivered once; the event and the sender's notice are written in the same transaction.
+A status or a notice that is confirmed tells nobody: a report never begets a report. A recall that crossed a fetch
+withdrew a copy that its recipient has all the same: its confirmation counts, and it gets the recall.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ Outcome = Literal["delivered", "already", "unknown"]
 
 
 class Confirmed(msgspec.Struct, frozen=True):
-    """Outcomes in the order asked, and the senders who have a notice now."""
+    """Outcomes in the order asked, and the agencies that have something new in their mailboxes."""
 
     outcomes: tuple[Outcome, ...]
     notified: frozenset[str]
@@ -45,16 +46,18 @@ class Confirm(msgspec.Struct, frozen=True, kw_only=True):
         if found is None:
             return "unknown"
         row, message = found
-        if row.state not in {"waiting", "dead"}:
+        if row.state not in {"waiting", "dead", "withdrawn"}:
             return "already"
-        handling = row.handling
-        if message.kind == "document":
-            handling = lifecycle.apply(row.handling, lifecycle.Event.ARRIVED).state
-        if not transaction.settle(row, "delivered", handling):
+        if message.kind != "document":
+            return "delivered" if transaction.settle(row, "delivered", row.handling) else "already"
+        outcome = lifecycle.apply(row.handling, lifecycle.Event.ARRIVED)
+        if not transaction.settle(row, "delivered", outcome.state):
             return "already"
-        if message.kind == "document":
-            notice(transaction, message, self.agency)
-            notified.add(message.sender)
+        notice(transaction, message, self.agency)
+        notified.add(message.sender)
+        if outcome.effect is lifecycle.Effect.ASK_RECALL:
+            hand_recall(transaction, row)
+            notified.add(self.agency)
         return "delivered"
 
 
@@ -100,19 +103,52 @@ def notice(transaction: Transaction, message: Stored, recipient: str) -> None:
     transaction.add_delivery(number, message.sender, message.priority)
 
 
-class Postpone(msgspec.Struct, frozen=True, kw_only=True):
-    """An agency's own endpoint did not take a message. `next_attempt` is milliseconds UTC; `error` a code."""
+def hand_recall(transaction: Transaction, row: DeliveryRow) -> None:
+    """The copy that a recall withdrew arrived before it: its recipient gets that recall, a status or a document."""
+    recall = None if row.stopped_by is None else transaction.find_message(row.stopped_by)
+    if recall is None:  # cannot be: only a recall leads to a state that asks for one
+        raise ExchangeError(errors.INTERNAL, message=row.message, stopped_by=row.stopped_by)
+    if transaction.find_delivery(recall.number, row.recipient) is not None:
+        return  # it recalls several documents, and came with another of them
+    handling = lifecycle.DA_GUI if recall.kind == "document" else ""
+    transaction.add_delivery(recall.number, row.recipient, recall.priority, handling)
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """An agency's own endpoint is about to be called.
+
+    Written before the call, so that a hub that dies in it knows afterwards that the message may have arrived; until
+    there is an answer the delivery counts as postponed to `next_attempt` (milliseconds UTC) for `error` (a code).
+    """
 
     agency: str
     row: DeliveryRow
     next_attempt: int
     error: str
+    payloads: tuple[()] = ()
+
+    def apply(self, transaction: Transaction, places: Sequence[Placement]) -> bool:  # noqa: ARG002 -- none asked
+        """Write it down; False when the message does not wait any more (a recall was quicker)."""
+        return transaction.begin_attempt(self.row, self.next_attempt, self.error)
+
+
+class Postpone(msgspec.Struct, frozen=True, kw_only=True):
+    """An agency's own endpoint did not take a message. `next_attempt` is milliseconds UTC; `error` a code.
+
+    `refused` when it said so for good, `dead` when it did so too often.
+    """
+
+    agency: str
+    row: DeliveryRow
+    next_attempt: int
+    error: str
+    refused: bool
     dead: bool
     payloads: tuple[()] = ()
 
     def apply(self, transaction: Transaction, places: Sequence[Placement]) -> None:  # noqa: ARG002 -- none asked
         """Write down when to try again, or that a person must look."""
-        transaction.postpone(self.row, self.next_attempt, self.error, dead=self.dead)
+        transaction.postpone(self.row, self.next_attempt, self.error, refused=self.refused, dead=self.dead)
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,8 @@
-"""Taking a document into custody: its identity, its row, its mailboxes, its event."""
+"""Taking a document into custody: its identity, its row, its mailboxes, its event.
+
+A recall document (BussinessDocType 1) does to the documents it names what a status 13 does, at the recipients that it
+is addressed to: an undelivered copy stops, and its recipient, who never saw it, gets no recall either.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from hub.ledger.records import Placement, Stored, StoredAttachment, from_milliseconds
+from hub.ledger.records import DeliveryRow, Placement, Stored, StoredAttachment, from_milliseconds
 from hub.ledger.transaction import Transaction
 from protocol import document_ids, errors, lifecycle
 from protocol.errors import ExchangeError
@@ -57,6 +61,8 @@ class Accept(msgspec.Struct, frozen=True, kw_only=True):
     """(SHA-256, octets) of attachments that go into a segment."""
     large: tuple[tuple[bytes, Placement], ...]
     """(SHA-256, place) of attachments that lie in files of their own."""
+    recalls: tuple[int, ...] = ()
+    """Ledger numbers of the sender's own documents that this one recalls."""
 
     @property
     def payloads(self) -> Sequence[tuple[bytes | None, bytes]]:
@@ -75,9 +81,22 @@ class Accept(msgspec.Struct, frozen=True, kw_only=True):
             transaction.add_payload(sha256, place)
         for sha256, place in self.large:
             transaction.add_payload(sha256, place)
-        for recipient in self.recipients:
+        if self.doc_type != BussinessDocType.NEW:
+            transaction.add_later_document(self.agency, document_ids.key(self.document_id), number)
+        reached = self._recall(transaction, number) if self.recalls else self.recipients
+        for recipient in reached:
             transaction.add_delivery(number, recipient, self.priority, lifecycle.DA_GUI)
-        return Recorded(number, leaf, self.document_id, repeated=False, recipients=self.recipients)
+        return Recorded(number, leaf, self.document_id, repeated=False, recipients=reached)
+
+    def _recall(self, transaction: Transaction, number: int) -> tuple[str, ...]:
+        """Move the recalled documents' lives; returns who is to get this document."""
+        reached = []
+        for recipient in self.recipients:
+            rows = [row for one in self.recalls if (row := transaction.find_delivery(one, recipient)) is not None]
+            stopped = [_recall_one(transaction, row, number) for row in rows]
+            if not rows or not all(stopped):
+                reached.append(recipient)
+        return tuple(reached)
 
     def _leaf(self, number: int, now: int) -> Leaf:
         return Leaf(
@@ -111,6 +130,17 @@ class Accept(msgspec.Struct, frozen=True, kw_only=True):
             envelope=place,
             manifest=self.attachments,
         )
+
+
+def _recall_one(transaction: Transaction, row: DeliveryRow, number: int) -> bool:
+    """One document back from one recipient; whether its copy was stopped, now or before."""
+    outcome = lifecycle.apply(row.handling, lifecycle.Event.RECALL_DOCUMENT)
+    if outcome.effect is lifecycle.Effect.STOP_UNDELIVERED:
+        transaction.withdraw(row, outcome.state, number)
+        return True
+    if outcome.state != row.handling:
+        transaction.set_handling(row, outcome.state)
+    return row.handling == lifecycle.DUNG_GUI
 
 
 def again(earlier: tuple[int, bytes, int, str], digest: bytes) -> Recorded:

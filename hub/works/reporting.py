@@ -1,4 +1,7 @@
-"""Business statuses: who may report what, what it does to the document's life, and who is told."""
+"""Business statuses: who may report what, what it does to the document's life, and who is told.
+
+A stranger to the document hears that there is none: whether a DocumentId exists is nobody else's business.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import msgspec
 
 from hub.ledger.records import DeliveryRow, Placement, Stored, from_milliseconds
 from hub.ledger.transaction import Transaction
+from hub.works.delivering import hand_recall
 from hub.works.intake import Recorded, again
 from protocol import errors, lifecycle
 from protocol.errors import ExchangeError
@@ -45,11 +49,16 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             raise ExchangeError(errors.DOCUMENT_NOT_FOUND, element="ResponseFor.DocumentId")
         event = lifecycle.event_of_status(self.status)
         moves = self._moves(transaction, document, event)
-        told = self._move(transaction, document, moves)
-        return self._record(transaction, document, told, places[0])
+        told = self._told(document, moves)
+        recorded = self._record(transaction, document, told, places[0])
+        asked = self._move(transaction, moves, recorded.number)
+        return msgspec.structs.replace(recorded, recipients=(*told, *asked))
 
     def _moves(self, transaction: Transaction, document: Stored, event: Event) -> list[tuple[DeliveryRow, Outcome]]:
         """What the event does at each recipient it concerns; all checks happen here, before any write."""
+        row = transaction.find_delivery(document.number, self.agency)
+        if row is None and self.agency != document.sender:
+            raise ExchangeError(errors.DOCUMENT_NOT_FOUND, element="ResponseFor.DocumentId")
         if lifecycle.may_cause(event) is Party.SENDER:
             if self.agency != document.sender:
                 raise ExchangeError(errors.STATUS_NOT_YOURS, element="MessageHeader.From.OrganId")
@@ -58,24 +67,29 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             if not moves:
                 raise ExchangeError(errors.STATUS_NOT_ALLOWED, element="MessageHeader.StatusCode")
             return moves
-        row = transaction.find_delivery(document.number, self.agency)
         if row is None:
             raise ExchangeError(errors.STATUS_NOT_YOURS, element="MessageHeader.From.OrganId")
         return [(row, lifecycle.apply(row.handling, event))]
 
-    def _move(
-        self, transaction: Transaction, document: Stored, moves: list[tuple[DeliveryRow, Outcome]]
-    ) -> tuple[str, ...]:
-        """Write the new states; returns who is to be told."""
-        told = []
+    def _told(self, document: Stored, moves: list[tuple[DeliveryRow, Outcome]]) -> tuple[str, ...]:
+        """The other side. A recipient whose copy was stopped never saw the document, and sees no recall of it."""
+        if lifecycle.may_cause(lifecycle.event_of_status(self.status)) is Party.RECIPIENT:
+            return (document.sender,)
+        return tuple(row.recipient for row, outcome in moves if lifecycle.DUNG_GUI not in {row.handling, outcome.state})
+
+    def _move(self, transaction: Transaction, moves: list[tuple[DeliveryRow, Outcome]], number: int) -> tuple[str, ...]:
+        """Write the new states; returns who gets an earlier recall, because a stopped copy had arrived all the same."""
+        asked = []
         for row, outcome in moves:
             if outcome.effect is Effect.STOP_UNDELIVERED:
-                transaction.settle(row, "withdrawn", outcome.state)
+                transaction.withdraw(row, outcome.state, number)
                 continue
             if outcome.state != row.handling:
                 transaction.set_handling(row, outcome.state)
-            told.append(document.sender if row.recipient == self.agency else row.recipient)
-        return tuple(told)
+            if outcome.effect is Effect.ASK_RECALL and row.handling == lifecycle.DUNG_GUI:
+                hand_recall(transaction, row)
+                asked.append(row.recipient)
+        return tuple(asked)
 
     def _record(self, transaction: Transaction, document: Stored, told: tuple[str, ...], place: Placement) -> Recorded:
         number = transaction.next_number
@@ -105,7 +119,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
                 doc_type=document.doc_type,
                 status=self.status,
                 concerns=document.number,
-                addressee=told[0] if told else document.sender,
+                addressee=document.sender,
                 priority=document.priority,
                 size=0,
                 accepted_at=transaction.now,

@@ -110,8 +110,8 @@ HUB: Final[Mapping[str, Mutation]] = {
         (
             Edit(
                 "hub.works.delivering:Confirm._one",
-                'if row.state not in {"waiting", "dead"}:',
-                'if row.state == "withdrawn":',
+                'if row.state not in {"waiting", "dead", "withdrawn"}:',
+                "if False:",
             ),
         ),
         (Kind.SEND,),
@@ -183,8 +183,8 @@ EDGE: Final[Mapping[str, Mutation]] = {
         (
             Edit(
                 "edge_agent.bridge.moving:Mover.move",
-                "durable.write_file(self._journal, msgspec.json.encode(moves))",
-                "self._journal.touch()",
+                "durable.write_file(journal, msgspec.json.encode(moves))",
+                "journal.touch()",
             ),
         ),
         (Kind.RENAME,),

@@ -79,7 +79,7 @@ async def _join(hub: Hub, keep: Path, code: str) -> Member:
     assert agency
     work = Enrol(
         code_hash=code_hash,
-        record=agency,
+        code=agency.code,
         fingerprint=hashlib.sha256(der).digest(),
         serial=f"{certificate.serial_number:x}",
         not_after=to_milliseconds(certificate.not_valid_after_utc),

@@ -80,7 +80,7 @@ async def test_document_reaches_a_registered_endpoint_and_the_sender_hears_of_it
             await sender.send(sender.sealed(sender.document(["H21.23"], "1", [file])), [file])
             (notice,) = await sender.pending(wait=10)
     assert notice.kind == "notice"
-    assert local.tokens == ["mã truy cập"]
+    assert set(local.tokens) == {"mã truy cập"}
     (waiting,) = await local.twin.pending(Caller(agency="H21.23", proof="token"), limit=10)
     delivery = await local.twin.fetch(Caller(agency="H21.23", proof="token"), waiting.number)
     assert [b"".join([chunk async for chunk in one.chunks()]) for one in delivery.attachments] == [file.data]

@@ -61,7 +61,7 @@ async def test_only_the_addressee_reports_and_only_the_sender_recalls(three) -> 
     document = sender.document(["H21.23"], "6")
     await sender.send(sender.sealed(document))
     name = document.header.document_id
-    assert await refused(second, 3, name, "H21.16") is errors.STATUS_NOT_YOURS
+    assert await refused(second, 3, name, "H21.16") is errors.DOCUMENT_NOT_FOUND  # nor that it exists
     assert await refused(first, 13, name, "H21.16") is errors.STATUS_NOT_YOURS
     assert await refused(sender, 3, name, "H21.16") is errors.STATUS_NOT_YOURS
     assert await refused(first, 3, "không có", "H21.16") is errors.DOCUMENT_NOT_FOUND

@@ -19,7 +19,7 @@ from hub.ledger.ledger import FILE_NAME, Ledger
 from hub.ledger.records import Agency, Placement
 from hub.ledger.schema import MIGRATIONS
 from hub.ledger.transaction import Transaction
-from hub.works import Accept, PutAgency, Refuse, identity_of
+from hub.works import Accept, AgencyChange, ChangeAgency, Refuse, identity_of
 from protocol import errors
 from protocol.checkpoint import LogKey, read_checkpoint
 from protocol.errors import ExchangeError
@@ -61,7 +61,7 @@ def accept(number: int, *, digest: bytes = b"", to: tuple[str, ...] = ("H21.23",
 async def opened(folder: Path, clock: Clock | None = None) -> Ledger:
     ledger = Ledger(folder, KEY, clock or Clock())
     for code in ("H21.16", "H21.23"):
-        await ledger.do(PutAgency(record=Agency(code=code, name=code, state="active"), change="added"))
+        await ledger.do(ChangeAgency(code=code, change=AgencyChange(name=code), what="added", creates=True))
     return ledger
 
 
