@@ -244,6 +244,29 @@ def test_exit_codes_and_sentences(stage: Stage, tmp_path: Path):
     assert "`interval`" in edge("serve", "--dir", folder, code=2).stderr
 
 
+def test_a_token_file_that_others_may_read_is_refused_at_start(stage: Stage):
+    folder = stage.join("H21.16")
+    token = folder / "keys" / "qlvb-token"
+    token.write_text("bí mật\n", "utf-8")
+    token.chmod(0o644)
+    configuration = folder / "edge.toml"
+    text = configuration.read_text("utf-8")
+    configuration.write_text(re.sub(r"(?m)^# token_file =.*$", 'token_file = "keys/qlvb-token"', text), "utf-8")
+    said = edge("serve", "--dir", folder, code=2).stderr
+    assert f"chmod 600 {token}" in said
+    assert "bí mật" not in said
+    token.chmod(0o600)
+    assert stage.start(folder).stop() == 0
+
+
+def test_a_second_agent_on_the_same_directory_is_refused_with_exit_code_2(stage: Stage):
+    folder = stage.join("H21.16")
+    running = stage.start(folder)
+    assert "tác vụ liên thông khác" in edge("serve", "--dir", folder, code=2).stderr
+    running.stop(signal.SIGKILL)
+    assert stage.start(folder).stop() == 0
+
+
 def test_config_show_names_every_key_with_meaning_and_default(stage: Stage):
     shown = edge("config", "show", "--defaults").stdout
     for key in ("[hub]", "poll_wait", "[folders]", "interval", "[soap]", "token_file", "[limits]", "giây", "byte"):

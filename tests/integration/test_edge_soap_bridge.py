@@ -80,6 +80,7 @@ async def bridged(gialai: Province, system: LocalSystem, tmp_path: Path):
     """B's agent, which hands everything to its local system."""
     token = tmp_path / "token"
     token.write_text(f"{TOKEN}\n", "utf-8")
+    token.chmod(0o600)
     soap = configuration.Soap(address=system.address, token_file=token, **SETTINGS)
     return await gialai.edge(B, soap=soap)
 
