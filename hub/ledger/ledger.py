@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from hub.ledger import evidence
 from hub.ledger import statements as sql
+from hub.ledger.clock import JudgedClock
 from hub.ledger.records import Agency, DeliveryRow, Placement, Stored, Waiting
 from hub.ledger.schema import MIGRATIONS
 from hub.ledger.transaction import read_agencies, read_delivered, read_delivery, read_stored
@@ -31,7 +32,9 @@ CACHE_KIBIBYTES = 131072
 class Ledger:
     """Everything the hub knows. Reading methods are quick and synchronous; `do` returns when a work is durable."""
 
-    def __init__(self, folder: Path, key: LogKey, now: Callable[[], int]) -> None:
+    def __init__(
+        self, folder: Path, key: LogKey, now: Callable[[], int], steady: Callable[[], int] | None = None
+    ) -> None:
         self._lock = FolderLock(folder, "tiến trình trục")
         path = folder / FILE_NAME
         self._writing: Connection = open_database(path, MIGRATIONS).conn
@@ -45,7 +48,7 @@ class Ledger:
             [row[0] for row in self._writing.execute(sql.LARGE_PAYLOADS)],
         )
         self.log = evidence.EvidenceLog(self._writing, key)
-        self.writer = Writer(self._writing, self.payloads, self.log, now)
+        self.writer = Writer(self._writing, self.payloads, self.log, JudgedClock(now, steady))
         self._closed = False
 
     async def do(self, work: Work[T]) -> T:
@@ -86,11 +89,14 @@ class Ledger:
         return None if row is None else read_delivered(row)
 
     def find_fetchable(self, number: int, recipient: str) -> Stored | None:
-        """A message that this recipient may have, now or again: sealed, in its mailbox, not withdrawn from it."""
+        """A message that this recipient may have, now or again: sealed, in its mailbox, never withdrawn from it.
+
+        Who confirms a withdrawn document says that it has it: such a claim opens nothing.
+        """
         found = self.writer.recent.fetchable(number, recipient)
         if found is None:
             row = self.find_delivered(number, recipient)
-            found = None if row is None or row[0].state == "withdrawn" else row[1]
+            found = None if row is None or _was_withdrawn(row[0]) else row[1]
         return None if found is None or found.envelope is None else found
 
     def recipients(self, message: int) -> list[DeliveryRow]:
@@ -124,6 +130,10 @@ class Ledger:
         else:
             rows = self._reading.execute(sql.REPORTS_TO, (addressee, after, limit))
         return [read_stored(row) for row in rows]
+
+    def find_later(self, sender: str, name: str, limit: int) -> list[int]:
+        """Numbers of recalls, updates and replacements of this name (`document_ids.key`), latest first."""
+        return [number for (number,) in self._reading.execute(sql.FIND_LATER, (sender, name, limit))]
 
     def queues(self) -> list[tuple[str, int, int]]:
         """(recipient, messages that wait, acceptance time of the oldest) of every mailbox that is not empty."""
@@ -166,3 +176,7 @@ class Ledger:
         """`ok`, or what SQLite found wrong."""
         found: str = self._reading.execute("PRAGMA quick_check(1)").fetchone()[0]
         return found
+
+
+def _was_withdrawn(row: DeliveryRow) -> bool:
+    return row.state == "withdrawn" or row.stopped_by is not None

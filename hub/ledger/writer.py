@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import pysqlite3
 
 from hub.ledger import statements as sql
+from hub.ledger.clock import JudgedClock
 from hub.ledger.evidence import EvidenceLog, Grown
 from hub.ledger.placing import BatchPayloads, Places
 from hub.ledger.recent import RecentMessages
@@ -38,8 +39,8 @@ LINGER: Final = 0.002
 """Seconds."""
 REMEMBERED: Final = 8192
 """Places of payloads kept in memory; a committed payload never moves."""
-CLOCK_TOLERANCE: Final = 600_000
-"""Milliseconds that the clock may go back before nothing is accepted any more."""
+REGISTRY: Final = "registry"
+"""The fairness key of works that no agency asked for; they are done whatever the clock says."""
 
 _log = logs.get(__name__)
 
@@ -83,12 +84,12 @@ class Writer:
     """
 
     def __init__(
-        self, connection: Connection, payloads: PayloadStore, evidence: EvidenceLog, now: Callable[[], int]
+        self, connection: Connection, payloads: PayloadStore, evidence: EvidenceLog, clock: JudgedClock
     ) -> None:
         self._connection = connection
         self._segments = payloads.segments
         self._evidence = evidence
-        self._now = now
+        self.clock = clock
         self._next_number: int = connection.execute(sql.LAST_NUMBER).fetchone()[0] + 1
         self._queues: dict[str, deque[_Item[Any]]] = {}
         self._running: asyncio.Task[None] | None = None
@@ -171,21 +172,23 @@ class Writer:
 
     async def _attempt(self, batch: list[_Item[Any]]) -> list[object]:
         """All works of the batch in one transaction; either it commits or nothing of it counts."""
-        now = self._now()
-        if now < self._evidence.last_event_at - CLOCK_TOLERANCE:
-            raise ExchangeError(errors.CLOCK, now=now, last_event=self._evidence.last_event_at)
-        now = max(now, self._evidence.last_event_at)
+        time = self.clock.judge(self._evidence.last_event_at)
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             transaction = Transaction(
                 self._connection,
-                now=now,
+                now=time.at,
                 next_number=self._next_number,
                 size=self._evidence.size,
                 recent=self.recent,
             )
             payloads = BatchPayloads(self._connection, self._segments.plan())
-            answers = [_apply(item.work, transaction, Places(item.payloads, payloads.place)) for item in batch]
+            answers = [
+                ExchangeError(errors.CLOCK, last_event=self._evidence.last_event_at)
+                if time.wrong and item.work.agency != REGISTRY
+                else _apply(item.work, transaction, Places(item.payloads, payloads.place))
+                for item in batch
+            ]
             if not transaction.changed:
                 self._connection.execute("ROLLBACK")
                 return answers
@@ -200,7 +203,7 @@ class Writer:
         if appendix is not None:
             self._segments.adopt(appendix)
         if grown is not None:
-            self._evidence.adopt(grown, now)
+            self._evidence.adopt(grown, time.at)
         self._remember(transaction.placed)
         self.recent.adopt(transaction.messages, transaction.deliveries, transaction.withdrawn)
         return answers

@@ -14,12 +14,10 @@ from msgspec import UNSET, UnsetType
 
 from hub.ledger.records import Agency, AgencyState, Placement, from_milliseconds
 from hub.ledger.transaction import Transaction
+from hub.ledger.writer import REGISTRY
 from protocol import agency_codes, errors
 from protocol.errors import ExchangeError
 from protocol.receipts import Leaf, format_time
-
-REGISTRY = "registry"
-"""The fairness key of works that no agency asked for."""
 
 
 def _event(transaction: Transaction, agency: str, detail: str) -> None:
