@@ -18,6 +18,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     message: Annotated[int, Meta(gt=0, description="Tổng kích thước lớn nhất của một gói tin", extra={"unit": "byte"})] = 4 << 30  # fmt: skip
     attachments: Annotated[int, Meta(gt=0, description="Số tệp đính kèm nhiều nhất")] = 1000
     envelope: Annotated[int, Meta(gt=0, description="Kích thước lớn nhất của phong bì XML", extra={"unit": "byte"})] = 4 << 20  # fmt: skip
+    envelope_seconds: Annotated[float, Meta(gt=0, description="Chờ nhận đủ phong bì tối đa", extra={"unit": "giây"})] = 60  # fmt: skip
+    stall_seconds: Annotated[float, Meta(gt=0, description="Chờ tối đa khi không nhận thêm được byte nào", extra={"unit": "giây"})] = 60  # fmt: skip
+    uploads: Annotated[int, Meta(gt=0, description="Dung lượng tệp tải lên trước mà một cơ quan được giữ ở trục", extra={"unit": "byte"})] = 16 << 30  # fmt: skip
+    disk_free: Annotated[int, Meta(ge=0, description="Ngừng nhận tệp tải lên trước khi đĩa còn trống ít hơn", extra={"unit": "byte"})] = 1 << 30  # fmt: skip
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +30,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     first_retry: Annotated[float, Meta(gt=0, description="Chờ trước lần thử lại đầu tiên", extra={"unit": "giây"})] = 30
     longest_retry: Annotated[float, Meta(gt=0, description="Chờ lâu nhất giữa hai lần thử", extra={"unit": "giây"})] = 3600  # fmt: skip
     refusals: Annotated[int, Meta(gt=0, description="Số lần bị từ chối hẳn trước khi chuyển cho người xử lý")] = 5
-    timeout: Annotated[float, Meta(gt=0, description="Thời gian chờ một lần gọi", extra={"unit": "giây"})] = 120
+    timeout: Annotated[float, Meta(gt=0, description="Thôi chờ khi bên nhận không nhận thêm, không trả lời gì trong", extra={"unit": "giây"})] = 120  # fmt: skip
 
 
 class HubConfiguration(msgspec.Struct, frozen=True, kw_only=True):

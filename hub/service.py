@@ -30,6 +30,7 @@ from hub.enrolment import Enrolment
 from hub.exchange import HubExchange
 from hub.health import Health
 from hub.intake import Intake, now_utc
+from hub.ledger.clock import steady_milliseconds
 from hub.ledger.ledger import Ledger
 from hub.ledger.records import to_milliseconds
 from hub.registry import Registry
@@ -40,6 +41,8 @@ from protocol.checkpoint import LogKey
 from protocol.errors import ExchangeError
 from protocol.exchange import Caller
 from protocol.http.descriptions import describe
+from protocol.http.door import shows_certificate
+from protocol.http.incoming import Patience
 from protocol.http.native import CALLER, NativePackage
 from protocol.http.package_b import PackageB
 from protocol.mime import Limits
@@ -69,7 +72,8 @@ class Hub:
         self.authority.renew_crl(at=now())
         self.authority.add_log_key(self.statement)
         self.trust = Trust.load(configuration.authority)
-        self.ledger = Ledger(configuration.data, key, lambda: to_milliseconds(now()))
+        steady = steady_milliseconds if now is now_utc else None  # a clock that was passed in may go as it likes
+        self.ledger = Ledger(configuration.data, key, lambda: to_milliseconds(now()), steady)
         self.registry = Registry(self.ledger.agencies(), self.ledger.certificates(), configuration.province)
         self.dispatch = InProcessDispatch()
         intake = Intake(self.registry, self.trust, now)
@@ -118,18 +122,21 @@ class Hub:
             headers=16 << 10,
             root=settings.envelope,
         )
+        patience = Patience(root=settings.envelope_seconds, stall=settings.stall_seconds)
         native = NativePackage(
             self.exchange,
             self._authenticate,
             evidence=self.exchange,
             audit=partial(self._audit, "native"),
             limits=limits,
+            patience=patience,
         )
         package_b = PackageB(
             self.exchange,
             self._authenticate_b,
             clock=self._now,
             limits=limits,
+            patience=patience,
             relay=self.registry.province,
             audit=partial(self._audit, "B"),
         )
@@ -190,8 +197,7 @@ class Hub:
         """A client certificate where there is one, else OrganId and Token (compared in constant time)."""
         if self.health.stopping:
             raise ExchangeError(errors.STOPPING)
-        channel = request.get_extra_info("ssl_object")
-        if channel is not None and channel.getpeercert(binary_form=True):
+        if shows_certificate(request):
             return self._authenticate(request)
         agency = self.registry.find(organ_id)
         expected = agency.token_hash if agency is not None else None

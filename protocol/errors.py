@@ -181,6 +181,14 @@ ATTACHMENT_DAMAGED = _kind(
     "Tệp đính kèm {element} bị hỏng khi mã hóa. Gửi lại từ bản gốc.",
     report="M.Attachment-Encoding",
 )
+ATTACHMENT_AMBIGUOUS = _kind(
+    "attachment.ambiguous",
+    "Không rõ tệp trường và tệp chính nào đi với nhau. Ghi khóa File vào tệp trường, hoặc để lại đúng một tệp mỗi loại.",
+)
+NOT_A_FILE = _kind(
+    "attachment.not-a-file",
+    "Đây là liên kết hoặc không phải tệp thường nên không được gửi. Chép chính tệp đó vào thư mục.",
+)
 # --- seal branch, signature or certificate
 SEAL_MISSING = _kind(
     "seal.missing", "Gói tin chưa được ký số. Cơ quan này bắt buộc ký.", http=403, report="CheckSignature"
@@ -379,6 +387,15 @@ BAD_ANSWER = _kind(
     fault=Fault.RECEIVER,
     temporary=True,
     http=502,
+    report="M.SendDocument",
+    axis="20",
+)
+TOO_SLOW = _kind(
+    "server.too-slow",
+    "Dữ liệu gửi đến quá chậm nên máy chủ thôi chờ. Kiểm tra đường truyền; hệ thống sẽ tự gửi lại.",
+    fault=Fault.RECEIVER,
+    temporary=True,
+    http=503,
     report="M.SendDocument",
     axis="20",
 )

@@ -1,8 +1,8 @@
 """Octets into an element tree: the one place where XML from outside is parsed, with its limits.
 
 No DOCTYPE, no entity, no comment, no processing instruction, no deep nesting and no crowd of attributes comes out of
-here, so whoever walks the tree meets elements and text only. A seal over an element that held a comment keeps its meaning (exclusive C14N drops
-comments); one over a processing instruction does not verify.
+here, so whoever walks the tree meets elements and text only. A seal over an element that held a comment keeps its
+meaning (exclusive C14N drops comments); one over a processing instruction does not verify.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _KNOWN_ENCODINGS: Final = re.compile(
 TAGS_MAX: Final = 1 << 16
 """Tags of one message; a thousand attachments and a thousand recipients have half as many."""
 NAMES_MAX: Final = 1 << 10
-"""Different names of one message, which the parser's library keeps for ever; all formats together have some two hundred."""
+"""Different names of one message, which the parser's library keeps for ever; all formats have some two hundred."""
 _ORDINARY: Final = 8 << 10
 """Octets up to which tags and names need no counting: what is so short holds few."""
 _ELEMENTS: Final = re.compile(rb"<([^\s<>/!?=]+)")

@@ -18,7 +18,7 @@ from protocol import errors, native, soap
 from protocol.errors import ExchangeError
 from protocol.exchange import Accepted, Caller, Delivery, Exchange, SealedSubmission
 from protocol.http.failures import whereabouts
-from protocol.http.incoming import DEFAULT_LIMITS, IncomingMessage
+from protocol.http.incoming import DEFAULT_LIMITS, DEFAULT_PATIENCE, IncomingMessage, Patience
 from protocol.mime import Limits, MultipartWriter
 from protocol.soap import SoapVersion
 
@@ -56,12 +56,14 @@ class NativePackage:
         evidence: Evidence | None = None,
         audit: Callable[[web.Request, ExchangeError], Awaitable[None]] | None = None,
         limits: Limits = DEFAULT_LIMITS,
+        patience: Patience = DEFAULT_PATIENCE,
     ) -> None:
         self._exchange = exchange
         self._authenticate = authenticate
         self._evidence = evidence
         self._audit = audit
         self._limits = limits
+        self._patience = patience
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One POST."""
@@ -69,7 +71,7 @@ class NativePackage:
         message: IncomingMessage | None = None
         try:
             caller = request[CALLER] = self._authenticate(request)
-            message = IncomingMessage(request, self._limits)
+            message = IncomingMessage(request, self._limits, self._patience)
             read = soap.read_envelope(await message.read_root(), max_size=self._limits.root)
             version = read.version
             return await self._answer(request, caller, message, version, native.read_request(read.body))

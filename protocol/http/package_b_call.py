@@ -9,7 +9,8 @@ from aiohttp import web
 
 from protocol import package_b, soap
 from protocol.errors import UNKNOWN_OPERATION, ExchangeError
-from protocol.http.incoming import IncomingMessage
+from protocol.http.door import Gate
+from protocol.http.incoming import DEFAULT_PATIENCE, IncomingMessage, Patience
 from protocol.http.soap_action import operation_named, read_action, version_hint
 from protocol.http.tokens import without_token
 from protocol.mime import Limits, MultipartWriter
@@ -26,12 +27,13 @@ class IncompleteError(Exception):
 class Call:
     """`read` first, then `answer` or `refuse`."""
 
-    def __init__(self, http: web.Request, limits: Limits) -> None:
+    def __init__(self, http: web.Request, limits: Limits, patience: Patience = DEFAULT_PATIENCE) -> None:
         self.http = http
         self.version = version_hint(http)
         self.original = b""
         """The envelope as it came, its token blanked."""
         self._limits = limits
+        self._patience = patience
         self._action = read_action(http)
         self._operation = operation_named(self._action)
         self._message: IncomingMessage | None = None
@@ -42,10 +44,13 @@ class Call:
         assert self._message is not None
         return self._message
 
-    async def read(self) -> package_b.Request:
-        """The request in the root part; no attachment is read. Raises `ExchangeError`, `IncompleteError`."""
-        self._message = IncomingMessage(self.http, self._limits)
-        octets = await self._message.read_root()
+    async def read(self, gate: Gate | None = None) -> package_b.Request:
+        """The request in the root part; no attachment is read, and nothing is made of it before `gate` is passed.
+
+        Raises `ExchangeError`, `IncompleteError`.
+        """
+        self._message = IncomingMessage(self.http, self._limits, self._patience)
+        octets = await self._read_root(self._message, gate)
         envelope = soap.read_envelope(octets, tolerant=True, max_size=self._limits.root)
         self.version = envelope.version
         self._operation = package_b.operation_of(self._action, envelope)
@@ -56,6 +61,15 @@ class Call:
         request = package_b.read_request(self._operation, envelope)
         self.original = without_token(octets, envelope.root)
         return request
+
+    async def _read_root(self, message: IncomingMessage, gate: Gate | None) -> bytes:
+        if gate is None:
+            return await message.read_root()
+        if self._action and self._operation is None:
+            raise ExchangeError(UNKNOWN_OPERATION)
+        octets = await message.read_root(gate.look)
+        await gate.close(octets)
+        return octets
 
     async def answer(self, body: bytes) -> web.Response:
         """An answer without attachments, multipart when the request was."""

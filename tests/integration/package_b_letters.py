@@ -29,6 +29,14 @@ HEADER = f"""<edXML:MessageHeader>
 </edXML:TraceHeaderList><edXML:ErrorList/>"""
 
 
+def signature(signer: str = "H21.16", token: str = TOKENS["H21.16"]) -> str:
+    """The header block that says who asks."""
+    return (
+        f"<edXML:Signature><edXML:KeyInfo><edXML:OrganId>{signer}</edXML:OrganId><edXML:Token>{token}</edXML:Token>"
+        "</edXML:KeyInfo></edXML:Signature>"
+    )
+
+
 def send_document(
     content_ids: list[str],
     *,
@@ -38,14 +46,10 @@ def send_document(
 ) -> bytes:
     """The envelope of a SendDocument with these attachments; `replace` spoils one piece of its header."""
     assert replace[0] in HEADER
-    signature = (
-        f"<edXML:Signature><edXML:KeyInfo><edXML:OrganId>{signer}</edXML:OrganId><edXML:Token>{token}</edXML:Token>"
-        "</edXML:KeyInfo></edXML:Signature>"
-    )
     references = "".join(
         f'<edXML:Reference xlink:href="cid:{content_id}" xlink:type="simple"><edXML:AttachmentName>{content_id}.pdf'
         "</edXML:AttachmentName><edXML:Description/></edXML:Reference>"
         for content_id in content_ids
     )
     header = HEADER.replace(*replace, 1) if replace[0] else HEADER
-    return envelope(f"<edXML:Manifest>{references}</edXML:Manifest>", header + signature)
+    return envelope(f"<edXML:Manifest>{references}</edXML:Manifest>", header + signature(signer, token))

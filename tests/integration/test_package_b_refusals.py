@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 import aiohttp
 import pytest
 from aiohttp import web
-from package_b_letters import HEADER, send_document
+from package_b_letters import HEADER, send_document, signature
 from package_b_stage import NOW, ORGANIZATIONS, TOKENS, Stage, stage
 from raw_http import SOAP_12, Answer, envelope, post, related
 
@@ -84,7 +84,7 @@ async def test_a_bad_field_is_named_in_the_report(served: Stage, old: str, new: 
 
 async def test_all_missing_tags_are_reported_at_once(served: Stage):
     header = HEADER.replace("<edXML:DueDate/>", "").replace("<edXML:ToPlaces/>", "").replace("<edXML:Content/>", "")
-    answer = await refused(served, related(envelope("<edXML:Manifest/>", header)))
+    answer = await refused(served, related(envelope("<edXML:Manifest/>", header + signature())))
     assert answer.codes == ["N.MessageHeader.Content", "N.MessageHeader.DueDate", "N.MessageHeader.ToPlaces"]
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
-from package_b_letters import DOCUMENT_ID, send_document
+from package_b_letters import DOCUMENT_ID, send_document, signature
 from package_b_stage import TOKENS, Endpoint, Stage, stage
 from raw_http import SOAP_12, envelope, post, related
 
@@ -141,7 +141,7 @@ async def test_junk_before_the_xml_declaration_is_tolerated(endpoint: Endpoint):
 
 async def test_several_requests_share_one_connection(endpoint: Endpoint):
     """A refusal leaves the connection in order: the rest of a small request is read before the next one."""
-    body = related(envelope("<Manifest/>"), ("<f1>", "", b"x" * 100_000))
+    body = related(envelope("<Manifest/>", signature()), ("<f1>", "", b"x" * 100_000))
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session:
         for _ in range(3):
             headers = {"SOAPAction": "SendDocument", "Content-Type": RELATED}
