@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from lxml import etree
 
 from certs.trust import Trust
 from hub.ledger.records import StoredAttachment, to_milliseconds
@@ -101,14 +102,14 @@ class Intake:
         """The message that its agency answers for, free of state-secret marks."""
         opened = None
         if isinstance(submission, SealedSubmission):
-            opened = open_seal(submission.envelope)
+            opened = _opened(submission.envelope)
+            # every text of it, known to the model or not, and before the model can stumble over another fault
+            _refuse_marked(secrecy.find_mark_in_xml(opened.root, opened.signed))
             message = read_message(opened.root)
-            mark = secrecy.find_mark_in_xml(opened.root, opened.signed)  # every text of it, known to the model or not
         else:
             message = submission.message
-            mark = secrecy.find_mark(message) or secrecy.find_mark_in_xml(parse(submission.original, tolerant=True))
-        if mark is not None:
-            raise ExchangeError(errors.SECRET_MARK, element=mark.element, rule=mark.rule)
+            _refuse_marked(secrecy.find_mark(message))
+            _refuse_marked(secrecy.find_mark_in_xml(parse(submission.original, tolerant=True)))
         self._check_sender(caller, message, opened, plain=isinstance(submission, PlainSubmission))
         if opened is not None:
             _check_text(opened)
@@ -140,6 +141,20 @@ class Intake:
 def message_sender(message: Message) -> str:
     """`From/OrganId` of either kind."""
     return message.header.sender.organ_id if isinstance(message, Document) else message.sender.organ_id
+
+
+def _opened(envelope: etree._Element) -> OpenedSeal:
+    """The sealed message. Raises of the branch seal, or `secrecy.refused`: a bad seal is no way around the mark."""
+    try:
+        return open_seal(envelope)
+    except ExchangeError:
+        _refuse_marked(secrecy.find_mark_in_xml(envelope))
+        raise
+
+
+def _refuse_marked(mark: secrecy.Mark | None) -> None:
+    if mark is not None:
+        raise ExchangeError(errors.SECRET_MARK, element=mark.element, rule=mark.rule)
 
 
 def _check_text(opened: OpenedSeal) -> None:

@@ -202,6 +202,65 @@ async def test_ac_4_2a_3_attachment_that_was_uploaded_ahead_goes_with_its_docume
     await assert_no_trace(hub, before, events)
 
 
+def badly_dated(tree: etree._Element) -> None:
+    tree.find(f".//{{{QCVN}}}PromulgationDate").text = "hôm qua"
+
+
+def without_subject(tree: etree._Element) -> None:
+    subject = tree.find(f".//{{{QCVN}}}Subject")
+    subject.getparent().find(f"{{{QCVN}}}Content").text = subject.text
+    subject.getparent().remove(subject)
+
+
+def of_another(tree: etree._Element) -> None:
+    tree.find(f".//{{{QCVN}}}From/{{{QCVN}}}OrganId").text = "H21.23"
+
+
+def to_nobody(tree: etree._Element) -> None:
+    tree.find(f".//{{{QCVN}}}To/{{{QCVN}}}OrganId").text = "H21.999"
+
+
+FAULTS = {"date": badly_dated, "no subject": without_subject, "other sender": of_another, "no recipient": to_nobody}
+
+
+async def ahead(sender: AgencyClient) -> None:
+    url = f"{sender.url}/lienthong/v1/payloads/{hashlib.sha256(AHEAD.data).hexdigest()}"
+    headers = {"Upload-Offset": "0", "Upload-Length": str(len(AHEAD.data))}
+    async with sender.session.patch(url, data=io.BytesIO(AHEAD.data), headers=headers) as response:
+        assert response.status == 204
+
+
+def marked_tree(sender: AgencyClient) -> etree._Element:
+    document = sender.document(["H21.23"], "7", [AHEAD], subject=f"MẬT\nV/v {CANARY}", content="x")
+    return etree.fromstring(write_envelope(document, envelope_id="id-1"))
+
+
+@pytest.mark.parametrize("spoil", FAULTS.values(), ids=FAULTS)
+async def test_ac_4_2a_3_a_second_fault_does_not_hide_the_mark(hub: HubProcess, sender: AgencyClient, spoil):
+    """The refusal was for the date, and the attachment that had gone ahead stayed for three days."""
+    before, events = counted(hub), len(leaves(hub))
+    await ahead(sender)
+    tree = marked_tree(sender)
+    spoil(tree)
+    with pytest.raises(ExchangeError) as caught:
+        await sender.send(seal(etree.tostring(tree), sender.signer))
+    assert caught.value.kind is errors.SECRET_MARK
+    await assert_no_trace(hub, before, events)
+
+
+@pytest.mark.parametrize("sealed", [True, False], ids=["broken seal", "no seal"])
+async def test_ac_4_2a_3_a_bad_seal_does_not_hide_the_mark(hub: HubProcess, sender: AgencyClient, sealed: bool):
+    before, events = counted(hub), len(leaves(hub))
+    await ahead(sender)
+    envelope = etree.tostring(marked_tree(sender))
+    if sealed:
+        envelope = seal(envelope, sender.signer).replace("Phó Giám đốc".encode(), "Giám đốc".encode())
+    with pytest.raises(ExchangeError) as caught:
+        await sender.send(envelope)
+    assert caught.value.kind is errors.SECRET_MARK
+    await assert_no_trace(hub, before, events)
+
+
 async def test_marked_status_is_refused_and_leaves_no_trace(hub: HubProcess, sender: AgencyClient):
     before, events = counted(hub), len(leaves(hub))
     status: StatusMessage = sender.status(2, "H21.23,2026/11/20,1/VD-VP", "H21.23", f"TUYỆT MẬT\n{CANARY}")
