@@ -68,8 +68,9 @@ REPORTS_ON: Final = (
     " (SELECT 1 FROM deliveries WHERE message = number AND recipient = ?2) ORDER BY number LIMIT ?4"
 )
 REPORTS_TO: Final = (
-    f"SELECT {_MESSAGE} FROM deliveries JOIN messages ON number = message"  # noqa: S608 -- a constant
-    " WHERE recipient = ? AND handling = '' AND message > ? ORDER BY message LIMIT ?"
+    f"SELECT {', '.join(f'm.{column}' for column in _MESSAGE.split(', '))}"  # noqa: S608 -- a constant
+    " FROM deliveries d JOIN messages m ON m.number = d.message"
+    " WHERE d.recipient = ? AND d.handling = '' AND d.message > ? ORDER BY d.message LIMIT ?"
 )
 INSERT_LATER: Final = "INSERT INTO later_documents (sender, name, number) VALUES (?, ?, ?)"
 FIND_LATER: Final = "SELECT number FROM later_documents WHERE sender = ? AND name = ? ORDER BY number DESC LIMIT ?"
