@@ -23,6 +23,8 @@ RELEASE: Final = "/control/release"
 CLEAR: Final = "/control/clear"
 SECRET_OCTETS: Final = 32
 TIMEOUT: Final = 15.0
+READINESS_LIMIT: Final = 1000
+"""Octets."""
 
 
 class Release(msgspec.Struct, frozen=True):
@@ -95,6 +97,18 @@ def ask_release(places: Places, number: int, route: Route) -> None:
 def ask_clear(places: Places, kind: str) -> None:
     """End an alarm. Raises `document.not-found` when it is not up, or `server.unreachable`."""
     _ask(places, CLEAR, Clear(kind))
+
+
+def ask_ready(places: Places) -> str | None:
+    """What keeps the agent of this directory from taking documents: "" nothing, None that no agent runs."""
+    try:
+        access = msgspec.json.decode(places.control.read_bytes(), type=Access)
+        with urllib.request.urlopen(f"{access.address}/readyz", timeout=TIMEOUT):  # noqa: S310 -- our own file's address
+            return ""
+    except urllib.error.HTTPError as error:
+        return error.read(READINESS_LIMIT).decode(errors="replace").strip()
+    except (OSError, msgspec.MsgspecError):
+        return None
 
 
 def _ask(places: Places, path: str, question: msgspec.Struct) -> None:

@@ -15,14 +15,16 @@ from cryptography import x509
 
 from certs import tls
 from certs.signers import FileSigner
+from edge_agent import control
 from edge_agent.bridge.local_service import limits_of
 from edge_agent.clock import VIETNAM, Clock, system_clock
 from edge_agent.configuration import EdgeConfig
+from edge_agent.forks import Forks, contradicts
 from edge_agent.places import Places
 from edge_agent.trusting import Beliefs
 from edge_agent.uplink import HubLink
 from protocol.errors import ExchangeError
-from runtime import database
+from runtime import database, durable
 from runtime.config import ConfigError
 
 EXPIRES_SOON: Final = timedelta(days=30)
@@ -44,9 +46,12 @@ def examine(places: Places, config: EdgeConfig, clock: Clock = system_clock) -> 
         _ask("Dữ liệu tin cậy", lambda: _trust(places, clock)),
         _ask("Ổ đĩa", lambda: _disk(places, config)),
         _ask("Thư mục", lambda: _folders(places)),
+        _ask("Quyền của tệp", lambda: _modes(places, config)),
         _ask("SQLite", _sqlite),
         _ask("Cơ sở dữ liệu", lambda: _database(places)),
         _ask("Mã truy cập của QLVB", lambda: _token(places)),
+        _ask("Sổ bằng chứng", lambda: _log(places, clock)),
+        _ask("Tác vụ", lambda: _agent(places)),
     ]
     return [*findings, *asyncio.run(_hub(places, config, clock))]
 
@@ -103,6 +108,22 @@ def _folders(places: Places) -> str:
     return "ghi được cả outgoing, incoming, done, failed"
 
 
+def _modes(places: Places, config: EdgeConfig) -> str:
+    """Letters and secrets are the owner's alone; told with the command that mends it."""
+    if os.name == "nt":
+        return "Windows: theo quyền của thư mục"
+    folders = [path for path in (places.data, places.payloads, places.keys) if path.exists()]
+    files = [*places.data.glob(f"{places.database.name}*"), *places.keys.glob("*")]
+    if config.soap.token_file is not None and config.soap.token_file.exists():
+        files.append(config.soap.token_file)
+    for wanted, paths in ((durable.PRIVATE_FOLDER, folders), (durable.PRIVATE_MODE, files)):
+        for path in paths:
+            mode = path.stat().st_mode & 0o777
+            if mode & durable.OTHERS_MAY:
+                raise _Bad(f"{path} có quyền {mode:04o}: người khác vào được. Chạy: chmod {wanted:o} {path}")
+    return "data và keys chỉ tài khoản chạy tác vụ vào được"
+
+
 def _sqlite() -> str:
     version = database.library_version()
     text = ".".join(map(str, version))
@@ -128,6 +149,29 @@ def _token(places: Places) -> str:
     if not places.token_hash.exists():
         return "chưa tạo (chỉ cần khi phần mềm QLVB gọi dịch vụ trên máy này: lienthong-edge token)"
     return "đã có"
+
+
+def _log(places: Places, clock: Clock) -> str:
+    """Evidence of two histories is checked again, by the keys that this agent trusts."""
+    vkeys = Beliefs(places, clock).vkeys()
+    found = [path for path in Forks(places.forks).kept() if contradicts(path, vkeys)]
+    if found:
+        raise _Bad(
+            f"Trục đã ký hai lịch sử mâu thuẫn: {', '.join(map(str, found))}. Chữ ký và mâu thuẫn đã kiểm tra lại."
+            " Giữ nguyên máy này, sao cả thư mục đó giao cho thanh tra."
+        )
+    return "không có bằng chứng nào về hai lịch sử"
+
+
+def _agent(places: Places) -> str:
+    if not places.control.exists():
+        return "chưa chạy lần nào (lienthong-edge serve)"
+    readiness = control.ask_ready(places)
+    if readiness is None:
+        raise _Bad("Tác vụ không chạy. Chạy lienthong-edge serve, hoặc khởi động lại dịch vụ rồi xem nhật ký của nó.")
+    if readiness:
+        raise _Bad(f"Tác vụ chạy nhưng không nhận văn bản: {readiness}. Xem lienthong-edge status.")
+    return "đang chạy, nhận văn bản được"
 
 
 async def _hub(places: Places, config: EdgeConfig, clock: Clock) -> list[Finding]:

@@ -20,6 +20,7 @@ from edge_agent.configuration import EdgeConfig
 from edge_agent.control import Control
 from edge_agent.directory import Directory
 from edge_agent.exchange import EdgeExchange
+from edge_agent.forks import Forks
 from edge_agent.handing import Handing, HandOver
 from edge_agent.health import Health
 from edge_agent.intake import Intake
@@ -88,7 +89,7 @@ class EdgeAgent:
             limits=limits_of(config),
             clock=clock,
         )
-        self.watchman = Watchman(self.store, self.link, self.beliefs, clock)
+        self.watchman = Watchman(self.store, self.link, self.beliefs, clock, forks=Forks(places.forks))
         self._soap: HandOver | None = None
         self._line = Backoff(first=config.hub.retry_first, longest=config.hub.retry_longest)
         self.sender = self._make_sender()

@@ -7,12 +7,13 @@ one history to this agency and another elsewhere, or rewrites its own, raises an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Final
 
 from edge_agent.clock import Clock, to_text
+from edge_agent.forks import Forks
 from edge_agent.records import SeenCheckpoint
 from edge_agent.store import Store
 from edge_agent.trusting import Beliefs
@@ -42,8 +43,9 @@ _log = logs.get("edge.watching")
 class Watchman:
     """One per agent; other tasks tell it what they saw."""
 
-    def __init__(self, store: Store, link: HubLink, beliefs: Beliefs, clock: Clock) -> None:
+    def __init__(self, store: Store, link: HubLink, beliefs: Beliefs, clock: Clock, *, forks: Forks) -> None:
         self._store = store
+        self._evidence = forks
         self._link = link
         self._beliefs = beliefs
         self._clock = clock
@@ -122,7 +124,18 @@ class Watchman:
         except ExchangeError as error:
             if error.kind is not errors.PROOF_INVALID:
                 raise
-            await self.alarm(FORKED, "Sổ bằng chứng của trục không nhất quán. Giữ nguyên máy này và báo thanh tra.")
+            await self._raise_forked()
+
+    async def _raise_forked(self) -> None:
+        await self.alarm(FORKED, "Sổ bằng chứng của trục không nhất quán. Giữ nguyên máy này và báo thanh tra.")
+
+    async def _forked(self, one: SeenCheckpoint, other: SeenCheckpoint, proof: Sequence[bytes] = ()) -> None:
+        """Both signed notes are the evidence: without them there is only this agent's word."""
+        await self._raise_forked()
+        try:
+            await asyncio.to_thread(self._evidence.keep, one, other, proof, self._beliefs.bundle)
+        except OSError:  # seen again in a minute
+            _log.exception("evidence-not-kept", kind=FORKED)
 
     async def _keep(self, text: str) -> None:
         async with self._forks():
@@ -143,23 +156,32 @@ class Watchman:
             seen_at=to_text(self._clock()),
             consistent=first,
         )
-        await run(watch.see, seen)
+        if known is None:
+            await run(watch.see, seen)
+        elif known.root != seen.root:
+            await self._forked(known, seen)
 
     async def _prove(self) -> None:
         """Connect what is not connected yet, smallest first."""
         for seen in (await self._store.run(self._store.watch.unproved_checkpoints))[:ROUND]:
-            async with self._forks():
-                await self._connect(seen)
+            await self._connect(seen)
 
     async def _connect(self, seen: SeenCheckpoint) -> None:
-        """Raises `proof.invalid` when the hub cannot show that one tree extends the other."""
+        """An alarm when the hub cannot show that one tree extends the other. Raises what the line does."""
         run, watch = self._store.run, self._store.watch
         latest = await run(watch.latest_checkpoint)
         assert latest is not None, "the first checkpoint is consistent with itself"
         small, large = sorted((latest, seen), key=lambda one: one.size)
-        proof = await self._link.consistency(small.size, large.size)
-        verify_consistency(small.size, bytes.fromhex(small.root), large.size, bytes.fromhex(large.root), proof)
-        await run(watch.proved, seen.size)
+        proof: Sequence[bytes] = ()
+        try:
+            proof = await self._link.consistency(small.size, large.size)
+            verify_consistency(small.size, bytes.fromhex(small.root), large.size, bytes.fromhex(large.root), proof)
+        except ExchangeError as error:
+            if error.kind is not errors.PROOF_INVALID:
+                raise
+            await self._forked(small, large, proof)
+        else:
+            await run(watch.proved, seen.size)
 
     async def _check_clock(self) -> None:
         skew = self._link.skew

@@ -169,7 +169,7 @@ def test_from_the_code_to_the_received_document_and_back(stage: Stage, tmp_path:
     edge("send", status, "--dir", b, "--wait")
     wait_for(lambda: "H21.23: TIEP_NHAN" in edge("status", "--dir", a).stdout, "status 03 is known")
     examined = edge("doctor", "--dir", a).stdout.splitlines()
-    assert len(examined) == 10
+    assert len(examined) == 13
     assert all(finding.startswith("ĐẠT ") for finding in examined)
     # the idle agent is small (design §7)
     assert max(sender.memory("VmRSS"), recipient.memory("VmRSS")) < 80_000
