@@ -10,6 +10,7 @@ The law of this file (states and codes: QCVN 102:2016 and the practice of the na
 5. Recall has two styles, status 13 and a document of BussinessDocType 1; both are one event here. It may be asked from
    DA_GUI up to DANG_XU_LY. Before delivery the hub stops its copy and nobody needs to agree; after it the recipient
    answers 15 (its copy is cancelled, the sender's original is frozen) or 16 (the document goes on where it was).
+   A stopped copy that turns out to have arrived (the recall crossed a fetch) is asked for like any other.
 6. While a recall waits for its answer, progress is still noted, so that 16 returns to the right place.
 7. Nothing is deleted: a cancelled copy, its metadata and the recall stay for ever.
 """

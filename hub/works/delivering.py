@@ -48,16 +48,17 @@ class Confirm(msgspec.Struct, frozen=True, kw_only=True):
         row, message = found
         if row.state not in {"waiting", "dead", "withdrawn"}:
             return "already"
-        if message.kind != "document":
-            return "delivered" if transaction.settle(row, "delivered", row.handling) else "already"
-        outcome = lifecycle.apply(row.handling, lifecycle.Event.ARRIVED)
-        if not transaction.settle(row, "delivered", outcome.state):
+        document = message.kind == "document"
+        outcome = lifecycle.apply(row.handling, lifecycle.Event.ARRIVED) if document else None
+        handling = row.handling if outcome is None else outcome.state
+        if not transaction.settle(row, "delivered", handling):
             return "already"
-        notice(transaction, message, self.agency)
-        notified.add(message.sender)
-        if outcome.effect is lifecycle.Effect.ASK_RECALL:
-            hand_recall(transaction, row)
-            notified.add(self.agency)
+        if outcome is not None:
+            notice(transaction, message, self.agency)
+            notified.add(message.sender)
+            if outcome.effect is lifecycle.Effect.ASK_RECALL:
+                hand_recall(transaction, row)
+                notified.add(self.agency)
         return "delivered"
 
 

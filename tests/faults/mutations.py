@@ -64,8 +64,12 @@ HUB: Final[Mapping[str, Mutation]] = {
     "upload-fsync": Mutation(
         "an upload is not flushed",
         (
-            Edit("hub.uploads:Uploads._append", "await asyncio.to_thread(durable.fsync_file, descriptor)", NOTHING),
-            Edit("hub.uploads:_complete", "durable.fsync_file(file.fileno())", NOTHING),
+            Edit(
+                "hub.payloads.store:Receiving.finish",
+                "await asyncio.to_thread(durable.fsync_file, self._file)",
+                'self._path.parent.name == "uploads" or await asyncio.to_thread(durable.fsync_file, self._file)',
+            ),
+            Edit("hub.payloads.store:Receiving._hash_what_is_there", "durable.fsync_file(self._file)", NOTHING),
         ),
     ),
     "commit-fsync": Mutation(
