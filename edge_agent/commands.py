@@ -252,9 +252,10 @@ def _fields(file: Path | None, options: dict[str, object]) -> tuple[Sidecar, lis
 
     from edge_agent.bridge import sidecar
 
+    further = list(options["attachments"])  # type: ignore[call-overload] # click gives a tuple
     if file is not None:
         read = sidecar.read_sidecar(file.name, file.read_bytes())
-        return read, [file.parent / name for name in read.attachments]
+        return read, [*(file.parent / name for name in read.attachments), *further]
     issued = options["issued"]
     given = {
         "To": list(options["recipients"]),  # type: ignore[call-overload] # click gives a tuple
@@ -270,7 +271,6 @@ def _fields(file: Path | None, options: dict[str, object]) -> tuple[Sidecar, lis
     }
     if not given["To"]:
         raise click.UsageError("cần ít nhất một --to")
-    further = list(options["attachments"])  # type: ignore[call-overload] # click gives a tuple
     return msgspec.convert(given, sidecar.Sidecar), further
 
 

@@ -30,13 +30,15 @@ class Intake:
         self._clock = clock
         self._wake = wake
 
-    async def take(self, submission: PlainSubmission, uploads: AsyncIterator[Upload]) -> Taken:
+    async def take(self, submission: PlainSubmission, uploads: AsyncIterator[Upload], *, expected: int = 0) -> Taken:
         """Custody of a message: durable when this returns; the same message again gets the same answer.
+
+        `expected`: octets that the attachments will take, where the adapter knows.
 
         Raises what `screen` and `Preparation` do, and `document.conflict`. Nothing stays behind then.
         """
         try:
-            taken = await self._take(submission, uploads)
+            taken = await self._take(submission, uploads, expected)
         except ExchangeError as error:
             # no text reaches the log, nor the name of a marked element, which its author chose (AC-4.2a-4)
             element = "" if error.kind is errors.SECRET_MARK else error.element
@@ -46,10 +48,10 @@ class Intake:
         self._wake()
         return taken
 
-    async def _take(self, submission: PlainSubmission, uploads: AsyncIterator[Upload]) -> Taken:
+    async def _take(self, submission: PlainSubmission, uploads: AsyncIterator[Upload], expected: int) -> Taken:
         message = screen(submission, self._agency, self._clock())
         with ExitStack() as stack:
-            received = await self._preparation.receive(message, uploads, stack)
+            received = await self._preparation.receive(message, uploads, stack, expected)
             prepared = self._preparation.seal(message, submission, received)
             known = await self._store.run(self._store.outbox.find, prepared.identity, prepared.fingerprint)
             if known is not None:

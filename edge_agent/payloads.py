@@ -11,7 +11,7 @@ import errno
 import hashlib
 import secrets
 import shutil
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
@@ -25,6 +25,11 @@ from runtime import durable
 
 CHUNK: Final = 256 * 1024
 """Octets read at once; the most that one stream holds in memory."""
+LOOK_AGAIN: Final = 32 << 20
+"""Octets after which a writer looks again whether the disk has room: not everyone says beforehand how much comes."""
+
+REMEMBERED: Final = 15
+"""Questions after shortage for which it counts that something did not fit: until it is tried again."""
 
 
 class StoredPayload(msgspec.Struct, frozen=True):
@@ -37,9 +42,11 @@ class StoredPayload(msgspec.Struct, frozen=True):
 class PayloadWriter:
     """One attachment while it arrives. Leaving the block without `finish` removes every trace of it."""
 
-    def __init__(self, folder: Path, *, limit: int) -> None:
+    def __init__(self, folder: Path, *, limit: int, check_space: Callable[[], None] = lambda: None) -> None:
         self._folder = folder
         self._limit = limit
+        self._check_space = check_space
+        self._next_look = LOOK_AGAIN
         self._temporary = folder / "tmp" / f"{secrets.token_hex(16)}{durable.TEMPORARY_SUFFIX}"
         self._hash = hashlib.sha256()
         self._size = 0
@@ -63,6 +70,9 @@ class PayloadWriter:
         self._size += len(data)
         if self._size > self._limit:
             raise ExchangeError(errors.MIME_PART_TOO_LARGE)
+        if self._size >= self._next_look:
+            self._next_look = self._size + LOOK_AGAIN
+            self._check_space()
         self._hash.update(data)
         with disk_errors():
             durable.write_all(self._file.fileno(), data)
@@ -109,21 +119,36 @@ class Payloads:
         self._folder = folder
         self._limit = limit
         self._disk_free = disk_free
+        self._missed = 0
+        self._looks_left = 0
 
     def clean(self) -> None:
         """Remove what a crash left half written. Call before anything else writes."""
         for path in (self._folder / "tmp").glob(f"*{durable.TEMPORARY_SUFFIX}"):
             path.unlink(missing_ok=True)
 
-    def check_space(self) -> None:
-        """Refuse at the door. Raises `server.disk-full`."""
-        if shutil.disk_usage(self._folder).free < self._disk_free:
-            raise ExchangeError(errors.DISK_FULL, free="below limit")
+    def check_space(self, expected: int = 0, *, folder: Path | None = None) -> None:
+        """Refuse at the door what would leave too little free, here or where `folder` lies; `expected` is octets.
+
+        Raises `server.disk-full`.
+        """
+        free = shutil.disk_usage(folder or self._folder).free
+        if free - expected < self._disk_free:
+            self._missed, self._looks_left = max(self._missed, expected), REMEMBERED
+            raise ExchangeError(errors.DISK_FULL, free=free, expected=expected)
+
+    def shortage(self) -> int:
+        """Octets that should be freed: for what must stay free, and for what lately did not fit."""
+        if self._looks_left:
+            self._looks_left -= 1
+        else:
+            self._missed = 0
+        return max(max(self._disk_free, 1) + self._missed - self.free(), 0)
 
     def writer(self) -> PayloadWriter:
         """A new attachment (a context manager); its methods block: call them in a thread."""
         self.check_space()
-        return PayloadWriter(self._folder, limit=self._limit)
+        return PayloadWriter(self._folder, limit=self._limit, check_space=self.check_space)
 
     def path(self, sha256: str) -> Path:
         """The file of a stored payload."""
@@ -152,9 +177,16 @@ class Payloads:
         return shutil.disk_usage(self._folder).free
 
 
-def copy_durably(source: Path, target: Path) -> None:
-    """A copy for people, fsynced. No hard link: an editor would change the archive through it."""
-    with source.open("rb") as reading, target.open("xb") as writing:
-        shutil.copyfileobj(reading, writing, CHUNK)
+def copy_durably(source: Path, target: Path, *, replace: bool = False) -> str:
+    """A copy for people, fsynced; returns the hex SHA-256 of what was copied. Only `replace` overwrites a target.
+
+    No hard link: an editor would change the archive through it.
+    """
+    digest = hashlib.sha256()
+    with source.open("rb", buffering=0) as reading, target.open("wb" if replace else "xb") as writing:
+        while chunk := reading.read(CHUNK):
+            digest.update(chunk)
+            writing.write(chunk)
         writing.flush()
         durable.fsync_file(writing.fileno())
+    return digest.hexdigest()

@@ -55,13 +55,16 @@ class Preparation:
         self._payloads = payloads
         self._clock = clock
 
-    async def receive(self, message: Message, uploads: AsyncIterator[Upload], stack: ExitStack) -> Received:
-        """Step 4. Leaving `stack` without `publish` removes what was written.
+    async def receive(
+        self, message: Message, uploads: AsyncIterator[Upload], stack: ExitStack, expected: int = 0
+    ) -> Received:
+        """Step 4. Leaving `stack` without `publish` removes what was written. `expected`: octets, where they are known.
 
         Raises errors of the `attachment` and `mime` branches, and `server.disk-full`.
         """
         if isinstance(message, StatusMessage):
             return Received((), ())
+        self._payloads.check_space(expected)
         writers = await self._write(message, uploads, stack)
         for reference in message.references:
             if reference.content_id not in writers:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import unicodedata
 from typing import Final
 
 LONGEST: Final = 120
 """UTF-8 octets of a name we give; file systems stop at 255, archives and paths add to it."""
+NAME_MAX: Final = 255
+"""UTF-8 octets that a file system takes for one name."""
+_WRITING: Final = 15
+"""Octets that `durable.write_file` puts around a name while it writes."""
 _UNSAFE: Final = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')
 _RESERVED: Final = frozenset(
     {"CON", "PRN", "AUX", "NUL", *(f"COM{n}" for n in range(1, 10)), *(f"LPT{n}" for n in range(1, 10))}
@@ -26,9 +31,8 @@ def safe_name(text: str, *, fallback: str = "tep") -> str:
         stem = f"_{stem}"
     suffix = f".{extension}" if extension else ""
     if len(f"{stem}{suffix}".encode()) > LONGEST:
-        mark = hashlib.sha256(text.encode()).hexdigest()[:8]  # two long names must not become one
         suffix = suffix if len(suffix.encode()) <= LONGEST // 4 else ""
-        stem = f"{_cut(stem, LONGEST - len(suffix.encode()) - 9)}-{mark}"
+        stem = _shortened(stem, LONGEST - len(suffix.encode()), text)
     return f"{stem}{suffix}"
 
 
@@ -52,10 +56,39 @@ def distinct(names: list[str], taken: frozenset[str] = frozenset()) -> list[str]
 
 
 def numbered(name: str, count: int) -> str:
-    """`a.pdf` → `a (2).pdf`."""
+    """`a.pdf` → `a (2).pdf`; a name that would get too long for a file system is cut."""
     stem, dot, extension = name.rpartition(".")
-    return f"{stem} ({count}).{extension}" if dot and stem else f"{name} ({count})"
+    if not dot or not stem:
+        stem, extension = name, ""
+    suffix = f" ({count}){dot}{extension}" if extension else f" ({count})"
+    if _octets(stem) + _octets(suffix) <= NAME_MAX:
+        return f"{stem}{suffix}"
+    suffix = suffix if _octets(suffix) <= NAME_MAX // 2 else f" ({count})"
+    return f"{_shortened(stem, NAME_MAX - _octets(suffix), name)}{suffix}"
+
+
+def beside(name: str, suffix: str) -> str:
+    """The name of what we put beside the file `name`: `a.pdf` + `.reason.txt`; cut where a file system would refuse."""
+    longest = NAME_MAX - _WRITING
+    if _octets(name) + _octets(suffix) <= longest:
+        return f"{name}{suffix}"
+    return f"{_shortened(name, longest - _octets(suffix), name)}{suffix}"
+
+
+def nfc(name: str) -> str:
+    """The one spelling in which names are compared: other systems write the same name decomposed."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _shortened(text: str, octets: int, whole: str) -> str:
+    """`text` cut to `octets`, with a mark of `whole`: two long names must not become one."""
+    mark = hashlib.sha256(os.fsencode(whole)).hexdigest()[:8]
+    return f"{_cut(text, octets - 9)}-{mark}"
+
+
+def _octets(text: str) -> int:
+    return len(os.fsencode(text))
 
 
 def _cut(text: str, octets: int) -> str:
-    return text.encode()[: max(octets, 1)].decode(errors="ignore").rstrip(". ")
+    return text.encode(errors="ignore")[: max(octets, 1)].decode(errors="ignore").rstrip(". ")

@@ -6,7 +6,8 @@
     4. the database notes XONG
 
 A crash before 2 starts anew; after 2, a missing hidden folder means that 3 happened, even when the local system has
-taken the result away already.
+taken the result away already. A failure leaves nothing behind. Octets that are not what was received are not handed
+over: what lies in the archive may have been damaged since.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from edge_agent.payloads import CHUNK, Payloads, copy_durably, disk_errors
 from edge_agent.places import Places
 from edge_agent.records import Handover, Incoming, StoredAttachment
 from edge_agent.store import Store
-from protocol.model import Message, StatusMessage
+from protocol import errors
+from protocol.errors import ExchangeError
+from protocol.model import StatusMessage
 from protocol.package_a import write_package_a
 from runtime import durable
 
@@ -44,7 +47,10 @@ class IncomingFolder:
         self._clock = clock
 
     async def hand_over(self, handover: Handover) -> None:
-        """One message. Raises `server.disk-full`; what was begun is begun again then."""
+        """One message; what was begun is begun again after a failure.
+
+        Raises `server.disk-full`, and `attachment.missing` or `attachment.digest` when the archive is damaged.
+        """
         run, store = self._store.run, self._store
         row = await run(store.inbox.one, handover.inbox)
         staging = self._places.incoming / f".dang-ghi-{row.number}"
@@ -52,32 +58,54 @@ class IncomingFolder:
             envelope = await run(store.inbox.envelope, row.number)
             receipt = await run(store.inbox.receipt, row.number)
             attachments = await run(store.inbox.attachments, row.number)
-            with disk_errors():
-                await asyncio.to_thread(self._write, staging, row, envelope, receipt, attachments)
+            await asyncio.to_thread(self._stage, staging, row, envelope, receipt, attachments)
             await run(store.handovers.staged, row.number, "folder", self._clock())
         with disk_errors():
             await asyncio.to_thread(_publish, staging, self._places.incoming / folder_name(row))
         await run(store.handovers.done, row.number, "folder", self._clock())
 
+    def _stage(
+        self, staging: Path, row: Incoming, envelope: bytes, receipt: str, attachments: list[StoredAttachment]
+    ) -> None:
+        """Everything in the hidden folder, durably, or nothing of it."""
+        shutil.rmtree(staging, ignore_errors=True)
+        octets = sum(one.size for one in attachments)
+        self._payloads.check_space(octets + _in_base64(octets) + 2 * len(envelope), folder=self._places.incoming)
+        try:
+            with disk_errors():
+                self._write(staging, row, envelope, receipt, attachments)
+        except BaseException:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
+
     def _write(
         self, staging: Path, row: Incoming, envelope: bytes, receipt: str, attachments: list[StoredAttachment]
     ) -> None:
-        shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
         message = message_of(row, envelope, receipt)
         names = distinct([safe_name(one.name) for one in attachments], RESERVED)
-        for name, attachment in zip(names, attachments, strict=True):
-            copy_durably(self._payloads.path(attachment.sha256), staging / name)
-        _write_stream(staging / PACKAGE_NAMES[row.kind], self._package(message, envelope, attachments))
+        copies = [(one, staging / name) for one, name in zip(attachments, names, strict=True)]
+        for attachment, copy in copies:
+            self._copy(attachment, copy)
+        octets = [(one.reference, _chunks(copy)) for one, copy in copies]
+        _write_stream(staging / PACKAGE_NAMES[row.kind], write_package_a(message, octets, envelope=envelope or None))
         _write_stream(staging / RECEIPT_NAME, iter((receipt.encode(),)))
         if isinstance(message, StatusMessage):
             _write_stream(staging / STATUS_NAME, iter((status_toml(message, row).encode(),)))
         durable.fsync_directory(staging)
         durable.fsync_directory(staging.parent)  # without its name, step 3 would seem to have happened
 
-    def _package(self, message: Message, envelope: bytes, attachments: list[StoredAttachment]) -> Iterator[bytes]:
-        octets = [(one.reference, _chunks(self._payloads.path(one.sha256))) for one in attachments]
-        return write_package_a(message, octets, envelope=envelope or None)
+    def _copy(self, attachment: StoredAttachment, target: Path) -> None:
+        try:
+            digest = copy_durably(self._payloads.path(attachment.sha256), target)
+        except FileNotFoundError as error:
+            raise ExchangeError(errors.ATTACHMENT_MISSING, element=attachment.content_id) from error
+        if digest != attachment.sha256:
+            raise ExchangeError(errors.ATTACHMENT_DIGEST, element=attachment.content_id)
+
+
+def _in_base64(octets: int) -> int:
+    return octets * 4 // 3
 
 
 def folder_name(row: Incoming) -> str:

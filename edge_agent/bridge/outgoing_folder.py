@@ -5,21 +5,28 @@
     failed/X          refused; the reason lies beside it as X.reason.txt
 
 A secrecy mark is the exception (Điều 4.2a): the file is neither copied nor moved nor named in any log; only a reason
-without content is put beside it. A file is taken when its size and time stood still between two looks. Nothing here
-must be remembered: after a crash every file is read again, and the outbox knows what it has.
+without content is put beside it. So is an arrangement of files that only a person can put right (`items`).
+
+A file is taken when its size and time stood still between two looks, and still did when it had been read. What goes
+wrong with one item is that item's: it waits and is tried again, the others go on. Nothing here must be remembered:
+after a crash every file is read again, and the outbox knows what it has.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from edge_agent.backoff import Backoff
+from edge_agent.bridge import reasons
+from edge_agent.bridge.items import Finder, Item, Signature
 from edge_agent.bridge.moving import Mover
-from edge_agent.bridge.sources import PackageASource, SidecarSource, Source, StatusSource
+from edge_agent.bridge.reasons import REASON, reason_beside, reason_text
+from edge_agent.bridge.sources import ChangedError, PackageASource, SidecarSource, Source, StatusSource
 from edge_agent.clock import Clock
 from edge_agent.intake import Intake
 from edge_agent.places import Places
@@ -27,50 +34,36 @@ from edge_agent.store import Store
 from edge_agent.watching import Watchman
 from protocol import errors
 from protocol.errors import ExchangeError, kind_of
+from protocol.exchange import PlainSubmission, Upload
 from protocol.model import Organization
 from protocol.package_a import Limits
-from runtime import durable, logs
+from runtime import logs
 
-REASON: Final = ".reason.txt"
-STATUS: Final = ".status.toml"
-PACKAGE: Final = ".edxml"
-SIDECARS: Final = (".toml", ".json")
-UNFINISHED: Final = (".part", ".tmp", ".crdownload", ".filepart")
+RECEIPT: Final = ".bien-nhan.tlog-proof"
 PATIENCE: Final = 10
 """Looks for which a truncated `.edxml` may still be growing."""
-RETRY: Final = 30.0
-"""Seconds before a file is tried again that this machine could not take (disk full)."""
+RETRY: Final = Backoff(first=1.0, longest=30.0)
+"""Tries of an item that this machine could not take or move (disk full, no permission)."""
+STUBBORN: Final = 3
+"""Failures in a row after which a person is told."""
 
 _log = logs.get("edge.outgoing")
-Signature = tuple[tuple[str, int, int], ...]
-"""(name, size, mtime in ns) of every file of an item."""
-
-
-class Item(msgspec.Struct, frozen=True):
-    """Files that are one thing to send; `main` names it."""
-
-    main: Path
-    files: tuple[Path, ...]
-    kind: str
-
-    def signature(self) -> Signature | None:
-        """How its files look now; None when one is gone."""
-        try:
-            stats = [(path.name, path.stat()) for path in self.files]
-        except OSError:
-            return None
-        return tuple((name, status.st_size, status.st_mtime_ns) for name, status in stats)
 
 
 class Progress(msgspec.Struct):
-    """What is known of an item since this process started."""
+    """What is known of an item since this process started.
+
+    `failures` in a row, the last one's `cause` (a code, or the name of an exception), and when to try again (seconds
+    of the loop's own clock).
+    """
 
     signature: Signature
     looks: int = 0
     outbox: int | None = None
     refused: bool = False
+    failures: int = 0
+    cause: str = ""
     not_before: float = 0.0
-    files: tuple[Path, ...] = ()
 
 
 class OutgoingFolder:
@@ -95,7 +88,10 @@ class OutgoingFolder:
         self._limits = limits
         self._clock = clock
         self._progress: dict[Path, Progress] = {}
+        self._finder = Finder(places.outgoing)
         self._mover = Mover(places)
+        self._moves = Progress(())
+        self._left: frozenset[Path] = frozenset()
 
     async def run(self, drain: asyncio.Event, interval: float) -> None:
         """Scan until `drain`. Raises `OSError` when the folder cannot be read."""
@@ -109,117 +105,167 @@ class OutgoingFolder:
 
     async def scan(self, stop: Callable[[], bool] = lambda: False) -> None:
         """Look once; take what stands still, move what is settled."""
-        items = await asyncio.to_thread(self._find)
+        await self._finish_moves()
+        await asyncio.to_thread(self._remove_reasons)
+        items = await asyncio.to_thread(self._finder.find)
         self._progress = {item.main: self._progress[item.main] for item in items if item.main in self._progress}
         taken = [one.outbox for one in self._progress.values() if one.outbox is not None]
         settled = await self._store.run(self._store.outbox.settled, taken) if taken else set()
+        self._left = frozenset()
         for item in items:
             if stop():
                 return
             await self._look(item, settled)
-
-    def _find(self) -> list[Item]:
-        """What lies here; a reason whose file is gone goes too."""
-        for reason in self._places.outgoing.glob(f"[!.]*{REASON}"):
-            if not reason.with_name(reason.name.removesuffix(REASON)).exists():
-                reason.unlink(missing_ok=True)
-        return list(find_items(self._places.outgoing))
+        await self._tell()
 
     async def _look(self, item: Item, settled: set[int]) -> None:
+        """One item. Whatever goes wrong with it is in no other's way."""
+        progress = self._stands_still(item)
+        if progress is None or progress.refused or progress.not_before > _now():
+            return
+        if item.shared & self._left:
+            return  # one of those that share it has just gone; the next look knows who is the last
+        try:
+            if item.problem is not None:
+                await self._leave(item, progress, ExchangeError(item.problem, element=item.element))
+            elif progress.outbox is None:
+                await self._take(item, progress)
+            elif progress.outbox in settled:
+                await self._settle(item, progress)
+        except (ChangedError, FileNotFoundError):
+            self._progress.pop(item.main, None)  # still being written, or gone: the next look begins anew
+        except Exception as error:  # noqa: BLE001 -- unknown errors are temporary, and this item's alone
+            _postpone(progress, error)
+
+    def _stands_still(self, item: Item) -> Progress | None:
+        """What is known of an item that looks as it did the last time; None when it does not."""
         signature = item.signature()
         if signature is None:
-            return
+            return None
         progress = self._progress.get(item.main)
-        if progress is None or progress.signature != signature:
+        if progress is None or not _is_same(progress, signature):
             self._progress[item.main] = Progress(signature)
-            return
+            return None
         progress.looks += 1
-        if progress.refused or progress.not_before > self._clock().timestamp():
-            return
-        if progress.outbox is None:
-            await self._take(item, progress)
-        elif progress.outbox in settled:
-            await self._settle(item, progress)
+        return progress
 
     async def _take(self, item: Item, progress: Progress) -> None:
         source = self._source(item)
         try:
             submission = await source.read()
-            taken = await self._intake.take(submission, source.uploads())
-            progress.outbox = taken.number
-            progress.files = source.further if isinstance(source, SidecarSource) else ()
-            await asyncio.to_thread(_reason_beside(item.main).unlink, missing_ok=True)
+            taken = await self._custody(item, submission, source)
         except ExchangeError as error:
             await self._refuse(item, progress, error)
-        except OSError as error:  # gone, or not ours to read: look again later
-            progress.not_before = self._clock().timestamp() + RETRY
-            _log.warning("unreadable", errno=error.errno)
+        else:
+            progress.outbox = taken
+            progress.failures = 0
+            await asyncio.to_thread(reasons.remove, reason_beside(item.main))
         finally:
             source.close()
+
+    async def _custody(self, item: Item, submission: PlainSubmission, source: Source) -> int:
+        """The number in the outbox. Raises `ChangedError` when a file changed while it was read; nothing is kept."""
+        before = self._progress[item.main].signature
+
+        async def watched() -> AsyncIterator[Upload]:
+            async for upload in source.uploads():
+                yield upload
+            await _check(item, before)  # everything is read, nothing has a name yet
+
+        await _check(item, before)
+        taken = await self._intake.take(submission, watched(), expected=await asyncio.to_thread(item.attached))
+        return taken.number
 
     async def _refuse(self, item: Item, progress: Progress, error: ExchangeError) -> None:
         if error.kind is errors.MESSAGE_TRUNCATED and progress.looks < PATIENCE:
             return
         if error.kind.temporary:
-            progress.not_before = self._clock().timestamp() + RETRY
-            await self._watchman.alarm("disk", error.sentence)
-            return
-        if error.kind is errors.SECRET_MARK:
-            progress.refused = True
-            await asyncio.to_thread(durable.write_file, _reason_beside(item.main), reason_text(error).encode())
-            return
-        await asyncio.to_thread(self._mover.move, item.files, self._places.failed, {REASON: reason_text(error)})
+            _postpone(progress, error)
+        elif error.kind is errors.SECRET_MARK:
+            await self._leave(item, progress, error)
+        else:
+            await self._move(item, self._places.failed, {REASON: reason_text(error)})
+
+    async def _leave(self, item: Item, progress: Progress, error: ExchangeError) -> None:
+        """Only a person can go on: the files stay, with a reason beside them, until they change."""
+        await asyncio.to_thread(reasons.put, item.main, error)
+        progress.refused = True
+        progress.failures = 0
+        _log.warning("left", code=error.kind.code)
 
     async def _settle(self, item: Item, progress: Progress) -> None:
         assert progress.outbox is not None
         row = await self._store.run(self._store.outbox.one, progress.outbox)
         if row is None or row.state == "CHO_GUI":
             return
-        files = (*item.files, *(path for path in progress.files if path.exists()))
         if row.state == "DA_GUI":
             receipt = await self._store.run(self._store.outbox.receipt, row.number)
-            await asyncio.to_thread(self._mover.move, files, self._places.done, {".bien-nhan.tlog-proof": receipt})
+            await self._move(item, self._places.done, {RECEIPT: receipt})
         else:
             error = ExchangeError(kind_of(row.error_code), element=row.error_element)
-            await asyncio.to_thread(self._mover.move, files, self._places.failed, {REASON: reason_text(error)})
+            await self._move(item, self._places.failed, {REASON: reason_text(error)})
         self._progress.pop(item.main, None)
 
+    async def _move(self, item: Item, folder: Path, texts: dict[str, str]) -> None:
+        """Its files go together; an attachment that another sidecar lists too goes with the last of them."""
+        await asyncio.to_thread(self._mover.move, item.own, folder, texts)
+        self._left |= item.shared
+
+    async def _finish_moves(self) -> None:
+        """What began to move and could not go on is tried again, later and later."""
+        if not self._mover.unfinished:
+            self._moves.failures = 0
+        elif self._moves.not_before <= _now():
+            await asyncio.to_thread(self._mover.resume)
+            if self._mover.unfinished:
+                _postpone(self._moves, OSError())
+
+    async def _tell(self) -> None:
+        """The alarm about what lies here and cannot be taken or moved."""
+        failing = [
+            one
+            for one in (*self._progress.values(), self._moves)
+            if one.failures and one.cause != errors.DISK_FULL.code  # which has an alarm of its own
+        ]
+        if any(one.failures >= STUBBORN for one in failing):
+            text = f"{len(failing)} mục trong outgoing/ không đọc hoặc không chuyển đi được. Kiểm tra quyền và đĩa."
+            await self._watchman.alarm("folder", text)
+        elif not failing:
+            await self._watchman.clear("folder")
+
+    def _remove_reasons(self) -> None:
+        """A reason goes with the file that it is about."""
+        for reason in self._finder.stale_reasons():
+            reasons.remove(reason)
+
     def _source(self, item: Item) -> Source:
-        if item.kind == PACKAGE:
+        if item.kind == "package":
             return PackageASource(item.main, self._limits)
-        if item.kind == STATUS:
+        if item.kind == "status":
             return StatusSource(item.main, self._agency, self._store)
-        return SidecarSource(item.files[0], item.files[1], self._agency)
+        return SidecarSource(item, self._agency)
 
 
-def find_items(folder: Path) -> Iterable[Item]:
-    """The complete items of the folder, by name. A file without sidecar, and a sidecar without file, wait."""
-    names = sorted(entry.name for entry in folder.iterdir() if entry.is_file() and not _is_foreign(entry.name))
-    mains: dict[str, list[str]] = {}
-    for name in names:
-        if not name.lower().endswith((*SIDECARS, PACKAGE)):
-            mains.setdefault(Path(name).stem, []).append(name)
-    for name in names:
-        path, lower = folder / name, name.lower()
-        if lower.endswith(STATUS):
-            yield Item(path, (path,), STATUS)
-        elif lower.endswith(PACKAGE):
-            yield Item(path, (path,), PACKAGE)
-        elif lower.endswith(SIDECARS):
-            for main in mains.get(path.stem, [])[:1]:
-                yield Item(folder / main, (folder / main, path), "sidecar")
+def _is_same(progress: Progress, signature: Signature) -> bool:
+    """Whether an item is still what was looked at; what the outbox has may lose an attachment that lies here."""
+    if progress.outbox is not None:
+        return set(signature) <= set(progress.signature)
+    return signature == progress.signature
 
 
-def reason_text(error: ExchangeError) -> str:
-    """What a person reads beside a file that was not sent: the sentence, then the code. Nothing of the document."""
-    element = f" ({error.element})" if error.element and error.element not in error.sentence else ""
-    return f"{error.sentence}{element}\nMã lỗi: {error.kind.code}\n"
+async def _check(item: Item, before: Signature) -> None:
+    if await asyncio.to_thread(item.signature) != before:
+        raise ChangedError
 
 
-def _reason_beside(path: Path) -> Path:
-    return path.with_name(f"{path.name}{REASON}")
+def _postpone(progress: Progress, error: Exception) -> None:
+    progress.failures += 1
+    progress.cause = error.kind.code if isinstance(error, ExchangeError) else type(error).__name__
+    delay = RETRY.delay(progress.failures, lambda: 1.0)  # nobody else waits for the same disk: no jitter
+    progress.not_before = _now() + delay
+    _log.warning("postponed", cause=progress.cause, errno=getattr(error, "errno", None), wait=delay)
 
 
-def _is_foreign(name: str) -> bool:
-    """Hidden files, copies that are still being made, our own reasons, lock files of editors."""
-    return name.startswith((".", "~$")) or name.lower().endswith((*UNFINISHED, REASON))
+def _now() -> float:
+    """Seconds of the loop's own clock: the wall clock may be put right meanwhile."""
+    return asyncio.get_running_loop().time()

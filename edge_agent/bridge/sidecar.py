@@ -92,8 +92,17 @@ class Sidecar(Fields, frozen=True, kw_only=True):
     bussiness_doc_reason: str = ""
     document_id: str = ""
     description: str = ""
+    file: str = ""
+    """The main file, of the same folder; "": the one that has the sidecar's name."""
     attachments: list[str] = []
     """Further files of the same folder."""
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """The files that a sidecar names."""
+
+    file: str = ""
+    attachments: tuple[str, ...] = ()
 
 
 class StatusLine(Fields, frozen=True, kw_only=True):
@@ -115,6 +124,15 @@ class StatusLine(Fields, frozen=True, kw_only=True):
 def read_sidecar(name: str, data: bytes) -> Sidecar:
     """Fields from TOML or (name ending in `.json`) JSON. Raises `element.*` naming the key."""
     return _read(name, data, Sidecar)
+
+
+def read_listing(name: str, data: bytes) -> Listing:
+    """The files that a sidecar names; none when it cannot be read: `read_sidecar` will say what is wrong with it."""
+    try:
+        raw = _decoded(name, data)
+        return msgspec.convert({"file": raw.get("File", ""), "attachments": raw.get("Attachments", [])}, Listing)
+    except (AttributeError, ValueError, msgspec.MsgspecError):
+        return Listing()
 
 
 def read_status(name: str, data: bytes) -> StatusLine:
@@ -171,14 +189,17 @@ def status_of(line: StatusLine, sender: Organization, owner: ResponseFor) -> Sta
 
 def _read(name: str, data: bytes, type_: type[T]) -> T:
     try:
-        text = data.decode("utf-8-sig")  # editors on Windows put a mark in front
-        raw: Any = msgspec.json.decode(text) if name.lower().endswith(".json") else tomllib.loads(text)
-        return msgspec.convert(_plain(raw), type_)
+        return msgspec.convert(_plain(_decoded(name, data)), type_)
     except msgspec.ValidationError as error:
         missing = "missing required field" in str(error)
         raise ExchangeError(errors.ELEMENT_MISSING if missing else errors.ELEMENT_TYPE, element=_key(error)) from None
     except (ValueError, msgspec.DecodeError) as error:  # not UTF-8, not TOML, not JSON; the text stays out of it
         raise ExchangeError(errors.UNKNOWN_FORMAT, cause=type(error).__name__) from None
+
+
+def _decoded(name: str, data: bytes) -> Any:  # noqa: ANN401 -- whatever the file holds
+    text = data.decode("utf-8-sig")  # editors on Windows put a mark in front
+    return msgspec.json.decode(text) if name.lower().endswith(".json") else tomllib.loads(text)
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 -- whatever TOML holds

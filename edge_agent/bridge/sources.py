@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol
+from typing import Final, Protocol
 
 from edge_agent.bridge import sidecar
+from edge_agent.bridge.items import Item, read_bounded
+from edge_agent.bridge.regular_files import open_regular
 from edge_agent.payloads import CHUNK
 from edge_agent.store import Store
 from protocol import agency_codes, document_ids, errors
@@ -27,8 +30,11 @@ from protocol.package_a import (
 )
 from protocol.xml_reading import parse
 
-SIDECAR_LIMIT: Final = 1 << 20
 MAIN_ID: Final = "f1"
+
+
+class ChangedError(Exception):
+    """The files are not what they were when they were looked at."""
 
 
 class Source(Protocol):
@@ -56,39 +62,41 @@ class FileUpload:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """The octets."""
-        with self._path.open("rb", buffering=0) as file:
+        with open_regular(self._path) as file:
             while chunk := await asyncio.to_thread(file.read, CHUNK):
                 yield chunk
 
 
 class SidecarSource:
-    """A file and its fields."""
+    """A file, its fields, and the files that the fields list."""
 
-    def __init__(self, main: Path, fields: Path, sender: Organization) -> None:
-        self._main = main
-        self._fields = fields
+    def __init__(self, item: Item, sender: Organization) -> None:
+        self._main, self._fields = item.files[:2]
+        self._attachments = item.attachments
         self._sender = sender
         self._files: dict[str, Path] = {}
 
     async def read(self) -> PlainSubmission:
-        """The document that the fields describe; its attachments are the file and those that the fields name."""
-        data = _bounded(self._fields)
+        """The document that the fields describe; its attachments are the file and those that the fields name.
+
+        Raises `ChangedError` when the fields name others than they did a moment ago.
+        """
+        data = await asyncio.to_thread(read_bounded, self._fields)
         fields = sidecar.read_sidecar(self._fields.name, data)
+        if len(fields.attachments) != len(self._attachments):
+            raise ChangedError
         references = [_reference(MAIN_ID, self._main.name, fields.description)]
         self._files = {MAIN_ID: self._main}
-        for position, name in enumerate(fields.attachments, 2):
-            path = self._main.parent / name
-            if path.name != name or not path.is_file():
-                raise ExchangeError(errors.ATTACHMENT_MISSING, element=f"Attachments[{position - 2}]")
-            references.append(_reference(f"f{position}", name, ""))
-            self._files[f"f{position}"] = path
+        for position, (name, path) in enumerate(zip(fields.attachments, self._attachments, strict=True)):
+            if path is None:
+                raise ExchangeError(errors.ATTACHMENT_MISSING, element=f"Attachments[{position}]")
+            if path in self._files.values():
+                raise ExchangeError(errors.ATTACHMENT_DOUBLED, element=f"Attachments[{position}]")
+            content_id = f"f{position + 2}"
+            references.append(_reference(content_id, name, ""))
+            self._files[content_id] = path
         message = sidecar.document_of(fields, self._sender, tuple(references))
         return PlainSubmission(message=message, original=data, package="A", written="fields")
-
-    @property
-    def further(self) -> tuple[Path, ...]:
-        """The files beside main file and sidecar, once `read`."""
-        return tuple(path for content_id, path in self._files.items() if content_id != MAIN_ID)
 
     async def uploads(self) -> AsyncIterator[Upload]:
         """Main file first."""
@@ -109,7 +117,7 @@ class StatusSource:
 
     async def read(self) -> PlainSubmission:
         """The status."""
-        data = _bounded(self._path)
+        data = await asyncio.to_thread(read_bounded, self._path)
         line = sidecar.read_status(self._path.name, data)
         status = sidecar.status_of(line, self._sender, await self._known(line.document_id))
         return PlainSubmission(message=status, original=data, package="A", written="fields")
@@ -146,13 +154,13 @@ class PackageASource:
     def __init__(self, path: Path, limits: Limits) -> None:
         self._path = path
         self._reader = PackageAReader(limits)
-        self._file: BinaryIO | None = None
+        self._file: FileIO | None = None
         self._events: list[Event] = []
         self._ended = False
 
     async def read(self) -> PlainSubmission:
         """The envelope; no octet of an attachment is kept anywhere yet."""
-        self._file = self._path.open("rb", buffering=0)
+        self._file = await asyncio.to_thread(open_regular, self._path)
         event = await self._next()
         if not isinstance(event, EnvelopeReady):
             raise ExchangeError(errors.UNKNOWN_FORMAT)
@@ -197,14 +205,6 @@ class _EmbeddedUpload:
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._source.content()
-
-
-def _bounded(path: Path) -> bytes:
-    with path.open("rb") as file:
-        data = file.read(SIDECAR_LIMIT + 1)
-    if len(data) > SIDECAR_LIMIT:
-        raise ExchangeError(errors.TOO_LARGE, limit=SIDECAR_LIMIT)
-    return data
 
 
 def _reference(content_id: str, name: str, description: str) -> Reference:

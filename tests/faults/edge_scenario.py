@@ -230,7 +230,7 @@ def _shorten_waits() -> None:
     for module, name, value in (
         (edge_agent.service, "RESTART", 0.1),
         (edge_agent.service, "LOCAL", Backoff(first=0.02, longest=0.2)),
-        (outgoing_folder, "RETRY", 0.1),
+        (outgoing_folder, "RETRY", Backoff(first=0.05, longest=0.2)),
     ):
         assert hasattr(module, name)
         setattr(module, name, value)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_agent.bridge.file_names import LONGEST, distinct, numbered, safe_id, safe_name
+from edge_agent.bridge.file_names import LONGEST, NAME_MAX, beside, distinct, numbered, safe_id, safe_name
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,22 @@ def test_names_in_one_folder_are_distinct(names: list[str]):
 def test_a_document_id_reads_well():
     assert safe_id("H21.16,2026/11/20,123/SVDA-VP") == "H21.16_2026-11-20_123-SVDA-VP"
     assert numbered("a.b.pdf", 2) == "a.b (2).pdf"
+
+
+@pytest.mark.parametrize("length", range(NAME_MAX - 50, NAME_MAX + 1))
+def test_what_is_put_beside_a_long_name_can_be_written(length: int):
+    """A name of 226 octets was sent, and every scan of the folder failed for ever: no receipt could lie beside it."""
+    stem = ("x" * 3 + "ấ" * 100).encode()[: length - 4].decode(errors="ignore")
+    name = f"{stem}.pdf"
+    for suffix in (".reason.txt", ".bien-nhan.tlog-proof"):
+        for made in (beside(name, suffix), beside(numbered(name, 99), suffix)):
+            assert made.endswith(suffix)
+            assert len(made.encode()) + len(".12345678.part") + 1 <= NAME_MAX
+    assert len(numbered(name, 99).encode()) <= NAME_MAX
+    assert numbered(name, 99).endswith(" (99).pdf")
+
+
+def test_long_names_that_are_cut_stay_different():
+    names = ["ấ" * 83 + f"{number}.pdf" for number in range(5)]
+    assert len({beside(name, ".reason.txt") for name in names}) == 5
+    assert len({numbered(name, 2) for name in names}) == 5

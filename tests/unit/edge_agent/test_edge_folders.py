@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,13 +13,14 @@ import pytest
 
 from edge_agent.bridge import incoming_folder, moving
 from edge_agent.bridge.incoming_folder import IncomingFolder
+from edge_agent.bridge.items import Finder
 from edge_agent.bridge.moving import Mover
-from edge_agent.bridge.outgoing_folder import find_items
 from edge_agent.payloads import Payloads
 from edge_agent.places import Places
 from edge_agent.records import Arrived, StoredAttachment
 from edge_agent.store import Store
 from protocol.edxml.writer import write_envelope
+from protocol.errors import ExchangeError
 from protocol.model import Document, MessageHeader, Organization, Reference
 from runtime import durable
 
@@ -42,7 +45,7 @@ def touch(folder: Path, *names: str) -> None:
 
 
 def found(places: Places) -> dict[str, list[str]]:
-    return {item.main.name: [path.name for path in item.files] for item in find_items(places.outgoing)}
+    return {item.main.name: [path.name for path in item.files] for item in Finder(places.outgoing).find()}
 
 
 def test_what_belongs_together_is_one_item_and_the_rest_waits(places: Places):
@@ -99,6 +102,82 @@ def test_files_never_replace_what_lies_in_the_target(places: Places):
         "a (3).pdf": b"third",
     }
     assert len(list(places.done.glob("*.tlog-proof"))) == 3
+
+
+def test_a_receipt_of_an_earlier_document_is_not_replaced(places: Places):
+    """Somebody took `a.pdf` out of done/ and left its receipt there."""
+    for octets in ("first", "second"):
+        touch(places.outgoing, "a.pdf")
+        Mover(places).move([places.outgoing / "a.pdf"], places.done, {".bien-nhan.tlog-proof": octets})
+        for path in places.done.glob("*.pdf"):
+            path.unlink()
+    assert {path.read_text() for path in places.done.iterdir()} == {"first", "second"}
+
+
+def test_the_longest_names_are_moved_with_what_belongs_beside_them(places: Places):
+    names = ["ấ" * 83 + ".pdf", "ấ" * 83 + ".toml"]
+    for _ in range(3):
+        touch(places.outgoing, *names)
+        Mover(places).move([places.outgoing / name for name in names], places.failed, {".reason.txt": "x"})
+    assert not list(places.outgoing.iterdir())
+    assert sorted(path.suffix for path in places.failed.iterdir()) == [".pdf"] * 3 + [".toml"] * 3 + [".txt"] * 3
+
+
+def failing_replace(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """These files may not be moved."""
+    replace = Path.replace
+
+    def call(self: Path, target: Path | str) -> Path:
+        if self.name in names:
+            raise PermissionError(errno.EPERM, "not permitted")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", call)
+
+
+def test_a_move_that_cannot_begin_is_forgotten_and_can_be_planned_again(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+):
+    touch(places.outgoing, "a.pdf", "a.toml")
+    files = [places.outgoing / "a.pdf", places.outgoing / "a.toml"]
+    mover = Mover(places)
+    with monkeypatch.context() as patch:
+        failing_replace(patch, "a.pdf")
+        for _ in range(3):
+            with pytest.raises(PermissionError):
+                mover.move(files, places.failed, {".reason.txt": "x"})
+    assert not mover.unfinished
+    assert sorted(path.name for path in places.outgoing.iterdir()) == ["a.pdf", "a.toml"]
+    mover.move(files, places.failed, {".reason.txt": "x"})
+    assert sorted(path.name for path in places.failed.iterdir()) == ["a.pdf", "a.pdf.reason.txt", "a.toml"]
+
+
+def test_a_move_that_cannot_end_is_in_nobodys_way_and_ends_later(places: Places, monkeypatch: pytest.MonkeyPatch):
+    """There was one journal for all: the next move wrote over it, and a failing resume ended the whole task."""
+    touch(places.outgoing, "a.pdf", "a.toml", "b.pdf")
+    mover = Mover(places)
+    with monkeypatch.context() as patch:
+        failing_replace(patch, "a.toml")
+        with pytest.raises(PermissionError):
+            mover.move([places.outgoing / "a.pdf", places.outgoing / "a.toml"], places.done, {})
+        assert mover.unfinished
+        mover.move([places.outgoing / "b.pdf"], places.done, {})
+        Mover(places).resume()
+        mover.resume()
+        assert mover.unfinished
+    mover.resume()
+    assert not mover.unfinished
+    assert sorted(path.name for path in places.done.iterdir()) == ["a.pdf", "a.toml", "b.pdf"]
+    assert not list(places.outgoing.iterdir())
+
+
+def test_a_damaged_journal_is_set_aside(places: Places):
+    touch(places.outgoing, "a.pdf")
+    (places.outgoing / ".dang-chuyen-1.json").write_bytes(b"\0\0")
+    mover = Mover(places)
+    mover.resume()
+    assert not mover.unfinished
+    assert sorted(path.name for path in places.outgoing.iterdir()) == [".dang-chuyen-1.json.hong", "a.pdf"]
 
 
 async def receive(places: Places) -> tuple[Store, IncomingFolder]:
@@ -208,4 +287,23 @@ async def test_a_staged_folder_has_its_name_on_the_disk_before_the_database_says
     monkeypatch.setattr(store.handovers, "staged", lambda *rest: (known.append(flushed[:]), staged(*rest)))
     await folder.hand_over(store.handovers.due("folder", NOW, 1)[0])
     assert known == [[places.incoming / ".dang-ghi-1", places.incoming]]
+    store.close()
+
+
+async def test_octets_that_rotted_in_the_archive_are_not_handed_over(places: Places):
+    """They would have been delivered as "byte-identical"."""
+    store, folder = await receive(places)
+    payload = places.payloads / hashlib.sha256(DATA).hexdigest()[:2] / hashlib.sha256(DATA).hexdigest()[2:]
+    for damage, code in (
+        (lambda: payload.write_bytes(DATA[:-1] + b"x"), "attachment.digest"),
+        (payload.unlink, "attachment.missing"),
+    ):
+        damage()
+        with pytest.raises(ExchangeError) as caught:
+            await folder.hand_over(store.handovers.due("folder", NOW, 1)[0])
+        assert (caught.value.kind.code, caught.value.kind.temporary) == (code, False)
+        assert list(places.incoming.iterdir()) == []
+    payload.write_bytes(DATA)  # out of a backup
+    await folder.hand_over(store.handovers.due("folder", NOW, 1)[0])
+    assert len(handed(places)) == 5
     store.close()
