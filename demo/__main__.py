@@ -98,10 +98,12 @@ def _run(folder: Path, settings: Settings) -> Screen:
         _go_through(steps_of(province), screen)
         if settings.stays:
             stay_up(province)
-    except NotVerified as error:
-        screen.failed(str(error), province.programs.tails() if province else [])
     except KeyboardInterrupt:
         screen.line("\nĐã dừng theo yêu cầu.")
+    except NotVerified as error:
+        screen.failed(str(error), province.programs.tails() if province else [])
+    except Exception as error:  # noqa: BLE001 -- whatever breaks, the step is named, and the verdict is the last line
+        screen.failed(f"{type(error).__name__}: {error}", province.programs.tails() if province else [])
     finally:
         _finish(province)
     return screen

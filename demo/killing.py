@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +19,7 @@ from rich.progress import Progress
 from certs.bundle import TrustBundle
 from certs.verification import verify_receipt
 from demo.programs import NotVerified
-from demo.province import LOOK, Arrival, Province, sha256_of
+from demo.province import LOOK, Arrival, Province, arrivals_in, sha256_of
 from demo.sending import Correspondence, random_file, the_file
 
 SIZE: Final = 50_000
@@ -27,6 +28,7 @@ FIRST: Final = 201
 DEAD: Final = 0.5
 """Seconds for which the hub stays dead."""
 PATIENCE: Final = 180.0
+BLOWS: Final = 2
 AGAIN: Final = 10
 """Every so many documents A's system sends one twice, as if it had missed the answer."""
 
@@ -38,13 +40,18 @@ class Stream:
         self.story = story
         self.acknowledged: dict[str, str] = {}
         """DocumentId → SHA-256 of what A's agent acknowledged."""
+        self.before = [one.document_id for one in arrivals_in(story.province.b.incoming)]
+        """What lay in B's folder when the stream began."""
         self.repeats = 0
         self.while_dead = 0
+        self.in_flight: list[int] = []
+        """At each blow: how many documents A's agent had acknowledged that were not in B's folder yet."""
         self._folder = story.province.folder / "dong-van-ban"
         self._folder.mkdir()
 
-    def send(self, place: int) -> None:
+    def send(self) -> None:
         """One more document; its answer is the acknowledgement."""
+        place = len(self.acknowledged)
         file = self._folder / f"bao-cao-{place:04d}.bin"
         digest = random_file(file, SIZE)
         letter = self.story.letter(str(FIRST + place), file, f"V/v báo cáo ngày, bản số {place + 1}")
@@ -67,7 +74,7 @@ def kill_in_a_stream(stream: Stream) -> str:
         blows = Blows(stream, moved)
         end = time.monotonic() + PATIENCE
         while not moved.all_there or blows.left:
-            _one_more(stream, total if blows.struck else 2 * total // 3)
+            _one_more(stream, blows.limit)
             moved.look(acknowledged=len(stream.acknowledged))
             if len(stream.acknowledged) == 1:  # after step 6 both agents may still wait before they try the hub again
                 province.wait(lambda: moved.arrived, "văn bản đầu dòng tại B")
@@ -77,18 +84,30 @@ def kill_in_a_stream(stream: Stream) -> str:
                     f"sau {PATIENCE:.0f} s mới có {moved.receipts} biên nhận, {moved.arrived} văn bản tại B"
                 )
     province.await_ready(province.operator_port, "trục sau SIGKILL")
-    if not stream.while_dead:
+    check_worth(stream.in_flight, stream.while_dead)
+    flight = " và ".join(map(str, stream.in_flight))
+    return (
+        f"trục chết hai lần khi {flight} văn bản đang trên đường, rồi sống lại;"
+        f" {stream.while_dead} văn bản A gửi trong lúc trục chết cũng đã đến B"
+    )
+
+
+def check_worth(in_flight: Collection[int], while_dead: int) -> None:
+    """A kill proves something only when documents were on their way. Raises `NotVerified`."""
+    if len(in_flight) != BLOWS or not all(in_flight):
+        raise NotVerified(
+            f"văn bản đang trên đường lúc trục bị giết: {list(in_flight)}; chờ {BLOWS} lần, lần nào cũng có"
+        )
+    if not while_dead:
         raise NotVerified("không văn bản nào được gửi trong lúc trục chết: lần chạy này không chứng minh được gì")
-    return f"trục chết hai lần và sống lại; {stream.while_dead} văn bản A gửi trong lúc trục chết cũng đã đến B"
 
 
 def _one_more(stream: Stream, limit: int) -> None:
     """A's system sends without a pause, whether the hub lives or not; the last third waits for the first blow."""
-    place = len(stream.acknowledged)
-    if place >= limit:
+    if len(stream.acknowledged) >= limit:
         time.sleep(LOOK)
         return
-    stream.send(place)
+    stream.send()
     stream.while_dead += not stream.story.province.hub.running
 
 
@@ -102,12 +121,16 @@ class Blows:
         self._at = [(self._total // 3, 2), (2 * self._total // 3, self._total // 2)]
         self._again_at = 0.0
         self._dead = False
-        self.struck = False
 
     @property
     def left(self) -> bool:
         """Whether a blow, or the start after it, is still to come."""
         return bool(self._at) or self._dead
+
+    @property
+    def limit(self) -> int:
+        """How many documents may be sent by now: a third waits for the first blow, the last one for the second."""
+        return (self._total, self._total - 1, 2 * self._total // 3)[len(self._at)]
 
     def look(self) -> None:
         """Strike, or start again, when it is time."""
@@ -125,12 +148,14 @@ class Blows:
     def _strike(self) -> None:
         province, screen = self._stream.story.province, self._stream.story.screen
         pid = province.hub.pid
+        self._stream.send()  # acknowledged a moment before the blow: on its way for certain
         province.hub.kill()
         self._at.pop(0)
-        self._dead = self.struck = True
+        self._dead = True
         self._again_at = time.monotonic() + DEAD
         province.hops.look()
         taken, receipts, arrived = len(self._stream.acknowledged), self._moved.receipts, self._moved.arrived
+        self._stream.in_flight.append(taken - arrived)
         screen.event(f"kill -9 {pid}: trục chết; edge A đã nhận {taken}, biên nhận {receipts}, B mới có {arrived}")
 
 
@@ -194,16 +219,32 @@ def account(stream: Stream) -> str:
 
 
 def _once_and_identical(stream: Stream) -> list[Arrival]:
-    arrivals = [one for one in stream.story.province.b.arrivals() if one.document_id in stream.acknowledged]
-    times = Counter(one.document_id for one in stream.story.province.b.arrivals())
-    lost = [one for one in stream.acknowledged if not times[one]]
-    doubled = [one for one, count in times.items() if count > 1]
-    if lost or doubled:
-        raise NotVerified(f"mất {len(lost)} {lost[:3]}, thừa {len(doubled)} {doubled[:3]}")
+    arrivals = arrivals_in(stream.story.province.b.incoming)
+    exactly_once((one.document_id for one in arrivals), stream.acknowledged, stream.before, "văn bản tại B")
+    ours = [one for one in arrivals if one.document_id in stream.acknowledged]
+    identical(ours, stream.acknowledged)
+    return ours
+
+
+def exactly_once(found: Iterable[str], wanted: Collection[str], before: Collection[str], what: str) -> None:
+    """Each DocumentId of `wanted` and `before` once, and nothing else. Raises `NotVerified` naming what is wrong."""
+    times = Counter(found)
+    known = {*wanted, *before}
+    lost = sorted(one for one in known if not times[one])
+    doubled = sorted(one for one, count in times.items() if count > 1)
+    strange = sorted(one for one in times if one not in known)
+    if lost or doubled or strange:
+        raise NotVerified(
+            f"{what}: mất {len(lost)} {lost[:3]}, đến nhiều lần {len(doubled)} {doubled[:3]},"
+            f" không ai gửi {len(strange)} {strange[:3]}"
+        )
+
+
+def identical(arrivals: Iterable[Arrival], sent: Mapping[str, str]) -> None:
+    """Each attachment has the SHA-256 (hex) that was sent. Raises `NotVerified`."""
     for one in arrivals:
-        if sha256_of(the_file(one)) != stream.acknowledged[one.document_id]:
+        if sha256_of(the_file(one)) != sent[one.document_id]:
             raise NotVerified(f"{one.folder}: khác tệp ở A")
-    return arrivals
 
 
 def _verify_all_at_b(province: Province, arrivals: list[Arrival]) -> int:
@@ -238,15 +279,13 @@ def _delivered(stream: Stream) -> int:
     """Status 01 of every document, exactly once, at A's system; how many."""
     story = stream.story
 
-    def counted() -> Counter[str] | None:
-        found = Counter(one.document_id for one in story.vendor.statuses(story.began) if one.code == 1)
-        return found if all(found[one] for one in stream.acknowledged) else None
+    def heard() -> list[str] | None:
+        found = [one.document_id for one in story.vendor.statuses(story.began) if one.code == 1]
+        return found if {*stream.acknowledged, *stream.before} <= set(found) else None
 
-    found = story.province.wait(counted, "trạng thái 01 của mọi văn bản tại QLVB A")
-    doubled = [one for one, count in found.items() if count > 1]
-    if doubled:
-        raise NotVerified(f"trạng thái 01 đến hai lần: {doubled[:3]}")
-    return sum(found[one] for one in stream.acknowledged)
+    found = story.province.wait(heard, "trạng thái 01 của mọi văn bản tại QLVB A")
+    exactly_once(found, stream.acknowledged, stream.before, "trạng thái 01 tại QLVB A")
+    return len(found) - len(stream.before)
 
 
 def _nothing_waits(province: Province) -> int:

@@ -8,7 +8,7 @@ import http.client
 import re
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -23,6 +23,7 @@ LOOPBACK: Final = "127.0.0.1"
 PATIENCE: Final = 60.0
 LOOK: Final = 0.03
 """Seconds between two looks while waiting."""
+PACKAGE: Final = "van-ban.edxml"
 _DOCUMENT_ID: Final = re.compile(rb"<(?:\w+:)?DocumentId>([^<]+)<")
 _HEAD: Final = 64 << 10
 """Octets of an `.edxml` in which the header's DocumentId stands."""
@@ -38,7 +39,7 @@ class Arrival(msgspec.Struct, frozen=True):
     @property
     def files(self) -> list[Path]:
         """Its attachments."""
-        ours = {"van-ban.edxml", "bien-nhan.tlog-proof"}
+        ours = {PACKAGE, "bien-nhan.tlog-proof"}
         return [path for path in self.folder.iterdir() if path.name not in ours]
 
 
@@ -72,10 +73,10 @@ class Agency:
 
     def arrivals(self) -> list[Arrival]:
         """Every document in `incoming/`, in the order of arrival."""
-        for package in self.incoming.glob("[0-9]*/van-ban.edxml"):
-            if package.parent not in self._seen:
-                self._seen[package.parent] = Arrival(package.parent, document_id_of(package))
-        return sorted(self._seen.values(), key=lambda one: int(one.folder.name.split("-")[0]))
+        for folder in _folders(self.incoming):
+            if folder not in self._seen:
+                self._seen[folder] = arrival_in(folder)
+        return _by_number(self._seen.values())
 
 
 class Province:
@@ -127,6 +128,24 @@ class Province:
             lambda: next((one for one in agency.arrivals() if one.document_id == document_id), None),
             f"văn bản {document_id} trong thư mục {agency.folder}",
         )
+
+
+def arrivals_in(incoming: Path) -> list[Arrival]:
+    """Every document that lies there now, read anew: what is proved must not rest on an earlier look."""
+    return _by_number(map(arrival_in, _folders(incoming)))
+
+
+def arrival_in(folder: Path) -> Arrival:
+    """The document in one folder of `incoming/`. Raises `NotVerified`."""
+    return Arrival(folder, document_id_of(folder / PACKAGE))
+
+
+def _folders(incoming: Path) -> list[Path]:
+    return [package.parent for package in incoming.glob(f"[0-9]*/{PACKAGE}")]
+
+
+def _by_number(arrivals: Iterable[Arrival]) -> list[Arrival]:
+    return sorted(arrivals, key=lambda one: int(one.folder.name.split("-")[0]))
 
 
 def document_id_of(package: Path) -> str:

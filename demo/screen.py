@@ -32,6 +32,7 @@ class Screen:
         self.console = found if found.is_terminal and found.width < WIDTH else Console(highlight=False, width=WIDTH)
         self.total = total
         self.verified_steps = 0
+        self._step = ""
         self._started = time.time()
         self._step_started = self._started
 
@@ -47,6 +48,7 @@ class Screen:
     def step(self, number: int, vietnamese: str, english: str) -> None:
         """A step begins."""
         self._step_started = time.time()
+        self._step = f"bước {number}/{self.total} ({vietnamese}): "
         self._print(f"\n[bold cyan]{number}/{self.total}  {vietnamese}[/]")
         self._print(f"     [dim]{english}[/]")
 
@@ -80,13 +82,14 @@ class Screen:
 
     def verified(self, sentence: str) -> None:
         """The step is proved."""
+        self._step = ""
         self.verified_steps += 1
         seconds = time.time() - self._step_started
         self._print(f"{INDENT}[bold green]✓[/] {escape(sentence)} [dim]({seconds:.1f} s)[/]")
 
     def failed(self, sentence: str, tails: Iterable[tuple[str, str]]) -> None:
-        """The step is not proved; the ends of the logs follow."""
-        self._print(f"\n{INDENT}[bold red]✗ {escape(sentence)}[/]")
+        """The step that was begun last is not proved; the ends of the logs follow."""
+        self._print(f"\n{INDENT}[bold red]✗ {escape(self._step + sentence)}[/]")
         for name, text in tails:
             self._print(f"\n{INDENT}[bold]{escape(name)}[/]")
             self.note(text)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import pty
+import re
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import termios
+import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,4 +117,72 @@ def test_stopped_in_the_middle_it_stops_everything_and_counts_what_it_had(place:
     demo.send_signal(signal.SIGTERM)
     code, said = finish(demo)
     assert (code, said[-1]) == (1, "demo: 1 of 8 steps verified")
+    assert nothing_is_left(place)
+
+
+class Terminal:
+    """The demo at a terminal of its own, where Ctrl-C is a key."""
+
+    def __init__(self, place: Path) -> None:
+        self._master, slave = pty.openpty()
+        clean = {name: value for name, value in os.environ.items() if name not in {"FILE", "KEEP", "ONCE"}}
+        self.demo = subprocess.Popen(
+            [sys.executable, "-m", "demo"],
+            cwd=ROOT,
+            env={**clean, "DEMO_MEGABYTES": "1", "DEMO_DOCUMENTS": "10", "TMPDIR": str(place), "TERM": "xterm"},
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 -- no other way to a terminal of its own
+        )
+        os.close(slave)
+        self.text = ""
+
+    def read_until(self, text: str) -> None:
+        """Everything up to this text, or the end."""
+        end = time.monotonic() + PATIENCE
+        while text not in self.text and time.monotonic() < end:
+            if select.select([self._master], [], [], 1.0)[0]:
+                try:
+                    data = os.read(self._master, 1 << 16)
+                except OSError:  # EIO: the other side is gone
+                    return
+                self.text += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", data.decode(errors="replace"))
+
+    def press(self, key: bytes) -> None:
+        os.write(self._master, key)
+
+    def close(self) -> None:
+        """Not before the demo has ended, which cleans up when its terminal goes."""
+        if self.demo.poll() is None:
+            self.demo.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.demo.wait(PATIENCE)
+        os.close(self._master)
+
+
+@pytest.fixture
+def terminal(place: Path) -> Iterator[Terminal]:
+    made = Terminal(place)
+    yield made
+    made.close()
+
+
+def test_at_a_terminal_it_stays_up_prints_addresses_that_answer_and_ends_on_ctrl_c(place: Path, terminal: Terminal):
+    terminal.read_until("Ctrl-C để kết thúc")
+    assert "Ctrl-C để kết thúc" in terminal.text, terminal.text
+    assert terminal.demo.poll() is None
+    address = re.search(r"edge A cho QLVB A\s+(http://127\.0\.0\.1:\d+/edoc/v1\?wsdl)", terminal.text)
+    operators = re.search(r"(http://127\.0\.0\.1:\d+/metrics)", terminal.text)
+    assert address is not None, terminal.text
+    assert operators is not None, terminal.text
+    with urllib.request.urlopen(address.group(1), timeout=10) as answer:
+        assert b"SendDocument" in answer.read()
+    with urllib.request.urlopen(operators.group(1), timeout=10) as answer:
+        assert answer.status == 200
+    terminal.press(b"\x03")
+    terminal.read_until("steps verified")
+    assert terminal.demo.wait(PATIENCE) == 0, terminal.text
+    assert terminal.text.strip().splitlines()[-1] == "demo: 8 of 8 steps verified"
     assert nothing_is_left(place)
