@@ -21,7 +21,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     envelope_seconds: Annotated[float, Meta(gt=0, description="Chờ nhận đủ phong bì tối đa", extra={"unit": "giây"})] = 60  # fmt: skip
     stall_seconds: Annotated[float, Meta(gt=0, description="Chờ tối đa khi không nhận thêm được byte nào", extra={"unit": "giây"})] = 60  # fmt: skip
     uploads: Annotated[int, Meta(gt=0, description="Dung lượng tệp tải lên trước mà một cơ quan được giữ ở trục", extra={"unit": "byte"})] = 16 << 30  # fmt: skip
-    disk_free: Annotated[int, Meta(ge=0, description="Ngừng nhận tệp tải lên trước khi đĩa còn trống ít hơn", extra={"unit": "byte"})] = 1 << 30  # fmt: skip
+    disk_free: Annotated[int, Meta(ge=0, description="Ngừng nhận tệp tải lên trước khi đĩa còn trống ít hơn", extra={"unit": "byte"})] = 256 << 20  # fmt: skip
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):

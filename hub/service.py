@@ -146,7 +146,8 @@ class Hub:
         app.router.add_post(PACKAGE_B, self.health.watch("B", package_b.handle))
         app.router.add_get(PACKAGE_B, describe("package_b"))
         audit = partial(self._audit, "upload")
-        Uploads(self.ledger.payloads, self._authenticate, audit, settings.attachment).mount(app, NATIVE)
+        uploads = Uploads(self.ledger.payloads, self._authenticate, audit, settings, patience)
+        uploads.mount(app, NATIVE)
         Enrolment(
             self.ledger,
             self.registry,

@@ -1,30 +1,57 @@
 """Resumable uploads: a large attachment goes ahead of its document, and goes on where a broken line stopped it.
 
-`HEAD` tells how far an upload has come, `PATCH` continues it there. When the last octet is in, the digest is compared
-and the file fsynced before the answer. An upload belongs to the agency that made it: nobody can refer to another's.
+`HEAD` tells how far an upload has come, `PATCH` continues it there. An upload is hashed while it comes; when its last
+octet is in, the digest is compared and the file fsynced before the answer. It belongs to the agency that made it:
+nobody can refer to another's.
+
+One request at a time writes to an upload. What a failed write or fsync leaves is never continued: the kernel may have
+dropped what memory still shows.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import os
-from collections import defaultdict
-from collections.abc import Awaitable, Callable
+import errno
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from aiohttp import ClientError, web
+from aiohttp import web
 
-from hub.payloads.store import CHUNK, PayloadStore
+from hub.configuration import Limits
+from hub.payloads.store import PayloadStore, Receiving
+from hub.upload_room import UploadRoom
 from protocol import errors
 from protocol.errors import ExchangeError
 from protocol.exchange import Caller
+from protocol.http.incoming import Body, Patience
 from protocol.http.native import CALLER
 from runtime import durable, logs
 
 _log = logs.get(__name__)
 DIGEST_CHARACTERS: Final = 64
+
+
+class _Upload:
+    """One upload of one agency: its two names, and whose turn it is."""
+
+    def __init__(self, agency: str, sha256: bytes, final: Path) -> None:
+        self.agency = agency
+        self.sha256 = sha256
+        self.final = final
+        self.partial = final.with_name(final.name + durable.TEMPORARY_SUFFIX)
+        self.turn = asyncio.Lock()
+        self.users = 0
+
+    def held(self) -> int | None:
+        """Octets that are here; None when there is no such upload."""
+        for path in (self.final, self.partial):
+            try:
+                return path.stat().st_size
+            except FileNotFoundError:
+                continue
+        return None
 
 
 class Uploads:
@@ -35,13 +62,21 @@ class Uploads:
         store: PayloadStore,
         authenticate: Callable[[web.Request], Caller],
         audit: Callable[[web.Request, ExchangeError], Awaitable[None]],
-        maximum: int,
+        limits: Limits,
+        patience: Patience,
     ) -> None:
         self._store = store
         self._authenticate = authenticate
         self._audit = audit
-        self._maximum = maximum
-        self._locks: defaultdict[Path, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._maximum = limits.attachment
+        self._patience = patience
+        self._room = UploadRoom(store.uploads, for_agency=limits.uploads, reserve=limits.disk_free)
+        self._uploads: dict[Path, _Upload] = {}
+        """Those that a request is about now."""
+        self._hashed: set[Path] = set()
+        """Partial files that this process wrote or hashed, and that are not whole."""
+        self._condemned: set[Path] = set()
+        """Partial files that a disk error may have damaged, and that could not be removed."""
 
     def mount(self, app: web.Application, path: str) -> None:
         """Add the routes below `path`."""
@@ -50,63 +85,28 @@ class Uploads:
 
     async def offset(self, request: web.Request) -> web.Response:
         """How many octets are here already (`Upload-Offset`); 404 when none."""
-        try:
-            final = self._final(request)
-        except ExchangeError as error:
-            return await self._refuse(request, error)
-        held = _held(final)
-        if held and not final.exists():
-            # all of it may be here, and the hub was stopped before it could say so
-            await asyncio.to_thread(_complete, final.with_name(final.name + durable.TEMPORARY_SUFFIX), final)
-        if held is None:
-            return web.Response(status=404, headers={"Upload-Offset": "0"})
-        return web.Response(headers={"Upload-Offset": str(held), "Cache-Control": "no-store"})
+        return await self._handle(request, self._offset)
 
     async def append(self, request: web.Request) -> web.Response:
         """Continue at `Upload-Offset`; 204 with the new offset, 409 with the right one when it was another."""
+        return await self._handle(request, self._append)
+
+    async def _handle(
+        self, request: web.Request, method: Callable[[web.Request, _Upload], Awaitable[web.Response]]
+    ) -> web.Response:
         try:
-            final = self._final(request)
-            start, length = _header(request, "Upload-Offset"), _header(request, "Upload-Length")
-            if length > self._maximum:
-                raise ExchangeError(errors.MIME_PART_TOO_LARGE)  # noqa: TRY301 -- one exit renders
-            lock = self._locks[final]
-            try:
-                async with lock:
-                    return await self._append(request, final, start, length)
-            finally:
-                if not lock.locked():
-                    self._locks.pop(final, None)
+            async with self._about(request) as upload:
+                return await method(request, upload)
         except ExchangeError as error:
             return await self._refuse(request, error)
         except OSError as error:
             _log.error("upload.failed", errno=error.errno)
-            return await self._refuse(request, ExchangeError(errors.DISK_FULL))
+            full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+            return await self._refuse(request, ExchangeError(errors.DISK_FULL if full else errors.INTERNAL))
 
-    async def _append(self, request: web.Request, final: Path, start: int, length: int) -> web.Response:
-        held = _held(final) or 0
-        if start != held:
-            return web.Response(status=409, headers={"Upload-Offset": str(held)})
-        if final.exists():  # noqa: ASYNC240 -- a stat, not a read
-            return web.Response(status=204, headers={"Upload-Offset": str(held)})
-        partial = final.with_name(final.name + durable.TEMPORARY_SUFFIX)
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            held = await _receive(request, descriptor, held, length)
-            await asyncio.to_thread(durable.fsync_file, descriptor)
-        except (ExchangeError, OSError) as error:
-            if not _is_broken_line(error):
-                partial.unlink(missing_ok=True)  # not what was announced, or no room for it
-            raise
-        finally:
-            os.close(descriptor)
-        if held == length and not await asyncio.to_thread(_finish, partial, final):
-            if start == 0:
-                raise ExchangeError(errors.ATTACHMENT_DIGEST, element="sha256")
-            # what was resumed may have been damaged here, by a power cut: the agency starts anew
-            return web.Response(status=409, headers={"Upload-Offset": "0"})
-        return web.Response(status=204, headers={"Upload-Offset": str(held)})
-
-    def _final(self, request: web.Request) -> Path:
+    @asynccontextmanager
+    async def _about(self, request: web.Request) -> AsyncIterator[_Upload]:
+        """The upload that the request names; the same object for all who ask about it at once."""
         caller = request[CALLER] = self._authenticate(request)
         name = request.match_info["sha256"]
         try:
@@ -115,61 +115,136 @@ class Uploads:
             sha256 = b""
         if len(name) != DIGEST_CHARACTERS or not sha256:
             raise ExchangeError(errors.ELEMENT_TYPE, element="sha256")
-        return self._store.upload_path(caller.agency, sha256)
+        final = self._store.upload_path(caller.agency, sha256)
+        upload = self._uploads.setdefault(final, _Upload(caller.agency, sha256, final))
+        upload.users += 1
+        try:
+            yield upload
+        finally:
+            upload.users -= 1
+            if not upload.users:
+                del self._uploads[final]
+
+    async def _offset(self, _request: web.Request, upload: _Upload) -> web.Response:
+        if not upload.turn.locked():  # else octets are coming, and whoever asks may as well be told how many
+            async with upload.turn:
+                await self._settle(upload)
+        held = upload.held()
+        if held is None:
+            return web.Response(status=404, headers={"Upload-Offset": "0"})
+        return web.Response(headers={"Upload-Offset": str(held), "Cache-Control": "no-store"})
+
+    async def _append(self, request: web.Request, upload: _Upload) -> web.Response:
+        start, length = _header(request, "Upload-Offset"), _header(request, "Upload-Length")
+        if length > self._maximum:
+            raise ExchangeError(errors.MIME_PART_TOO_LARGE)
+        async with upload.turn:
+            await self._settle(upload)
+            held = upload.held() or 0
+            if start != held:
+                return _stands_at(409, held)
+            if upload.final.exists():
+                return _stands_at(204, held)
+            async with self._room.taken(upload.agency, upload.partial, held=held, length=length):
+                return await self._continue(request, upload, held, length)
+
+    async def _continue(self, request: web.Request, upload: _Upload, start: int, length: int) -> web.Response:
+        receiving = Receiving(upload.partial, resumed=True)
+        try:
+            if start:
+                await receiving.take_over()
+            broken = await self._receive(request, receiving, length)
+            digest = await receiving.finish()
+        except (ExchangeError, OSError):
+            await self._throw_away(upload, receiving)
+            raise
+        except BaseException:  # the hub stops
+            receiving.leave()
+            raise
+        self._hashed.add(upload.partial)
+        if digest == upload.sha256:
+            await self._publish(upload)
+        if broken is not None:
+            raise broken
+        if receiving.size == length and digest != upload.sha256:
+            self._remove(upload)
+            if start == 0:
+                raise ExchangeError(errors.ATTACHMENT_DIGEST, element="sha256")
+            # what was resumed may have been damaged here, by a power cut: the agency starts anew
+        return _stands_at(409 if upload.held() is None else 204, upload.held() or 0)
+
+    async def _receive(self, request: web.Request, receiving: Receiving, length: int) -> ExchangeError | None:
+        """Write what comes; why it came no further, if it did not. More than announced is refused."""
+        body = Body(request, self._patience)
+        body.root_is_whole()
+        try:
+            while data := await body.more():
+                if receiving.size + len(data) > length:
+                    raise ExchangeError(errors.ATTACHMENT_DIGEST, element="Upload-Length")  # noqa: TRY301 -- told apart below
+                await receiving.write(data)
+        except ExchangeError as error:
+            if error.kind not in {errors.MIME_TRUNCATED, errors.TOO_SLOW}:
+                raise
+            return error
+        return None
+
+    async def _settle(self, upload: _Upload) -> None:
+        """Make of what lies there what may be continued: nothing condemned, and nothing that is whole already."""
+        if upload.partial in self._condemned:
+            self._remove(upload)
+        if upload.final.exists():
+            # its name may be in memory only: the hub was stopped, or the disk failed, before the folder's fsync
+            await asyncio.to_thread(durable.fsync_directory, upload.final.parent)
+        elif upload.partial not in self._hashed and upload.held():
+            await self._judge(upload)
+
+    async def _judge(self, upload: _Upload) -> None:
+        """All of it may be here, and the hub was stopped before it could say so."""
+        receiving = Receiving(upload.partial, resumed=True)
+        try:
+            await receiving.take_over()
+            digest = await receiving.finish()
+        except OSError:
+            await self._throw_away(upload, receiving)
+            raise
+        except BaseException:  # the hub stops
+            receiving.leave()
+            raise
+        self._hashed.add(upload.partial)
+        if digest == upload.sha256:
+            await self._publish(upload)
+
+    async def _publish(self, upload: _Upload) -> None:
+        """Give a whole upload its name; a document with a state-secret mark may have taken it away meanwhile."""
+        self._hashed.discard(upload.partial)
+        try:
+            await asyncio.to_thread(durable.publish, upload.partial, upload.final)
+        except FileNotFoundError:
+            _log.info("upload.forgotten", agency=upload.agency)
+
+    async def _throw_away(self, upload: _Upload, receiving: Receiving) -> None:
+        """Condemned first: if it cannot be removed either, it is when somebody asks next."""
+        self._condemned.add(upload.partial)
+        self._hashed.discard(upload.partial)
+        await receiving.settle()
+        receiving.discard()
+        self._condemned.discard(upload.partial)
+
+    def _remove(self, upload: _Upload) -> None:
+        """Raises `OSError`; then it stays condemned."""
+        self._condemned.add(upload.partial)
+        self._hashed.discard(upload.partial)
+        upload.partial.unlink(missing_ok=True)
+        self._condemned.discard(upload.partial)
 
     async def _refuse(self, request: web.Request, error: ExchangeError) -> web.Response:
-        if not _is_broken_line(error):
+        if error.kind is not errors.MIME_TRUNCATED:  # nobody hears of that: the line is gone, and will be back
             await self._audit(request, error)
         return web.Response(status=error.kind.http_status, headers={"Lienthong-Error": error.kind.code})
 
 
-async def _receive(request: web.Request, descriptor: int, held: int, length: int) -> int:
-    """Write what comes; a line that breaks keeps what was written. More than announced is refused."""
-    pending: list[bytes] = []
-    size = 0
-    try:
-        while data := await request.content.readany():
-            held += len(data)
-            if held > length:
-                raise ExchangeError(errors.ATTACHMENT_DIGEST, element="Upload-Length")
-            pending.append(data)
-            size += len(data)
-            if size >= 4 * CHUNK:
-                await asyncio.to_thread(durable.write_all, descriptor, b"".join(pending))
-                pending, size = [], 0
-    except (ClientError, ConnectionError, web.RequestPayloadError) as error:
-        await asyncio.to_thread(durable.write_all, descriptor, b"".join(pending))
-        raise ExchangeError(errors.MIME_TRUNCATED) from error
-    await asyncio.to_thread(durable.write_all, descriptor, b"".join(pending))
-    return held
-
-
-def _complete(partial: Path, final: Path) -> bool:
-    """Give a partial upload its name when its octets are all there; else leave it as it is."""
-    digest = hashlib.sha256()
-    with partial.open("rb") as file:
-        while data := file.read(CHUNK):
-            digest.update(data)
-        if not final.name.endswith(digest.hexdigest()):
-            return False
-        durable.fsync_file(file.fileno())
-    durable.publish(partial, final)
-    return True
-
-
-def _finish(partial: Path, final: Path) -> bool:
-    """Compare the digest with the name; False: it was another, and was thrown away, so that the next starts anew."""
-    if _complete(partial, final):
-        return True
-    partial.unlink()
-    return False
-
-
-def _held(final: Path) -> int | None:
-    for path in (final, final.with_name(final.name + durable.TEMPORARY_SUFFIX)):
-        if path.exists():
-            return path.stat().st_size
-    return None
+def _stands_at(status: int, held: int) -> web.Response:
+    return web.Response(status=status, headers={"Upload-Offset": str(held)})
 
 
 def _header(request: web.Request, name: str) -> int:
@@ -177,8 +252,3 @@ def _header(request: web.Request, name: str) -> int:
     if not value.isascii() or not value.isdigit():
         raise ExchangeError(errors.ELEMENT_TYPE, element=name)
     return int(value)
-
-
-def _is_broken_line(error: Exception) -> bool:
-    """Nothing is refused then: what came is kept, and the agency goes on from there."""
-    return isinstance(error, ExchangeError) and error.kind is errors.MIME_TRUNCATED

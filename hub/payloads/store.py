@@ -11,7 +11,7 @@ import hashlib
 import os
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -33,17 +33,25 @@ UPLOAD_KEPT: Final = 3 * 86400.0
 
 
 class Receiving:
-    """A large payload on its way in. Use from one task; a thread hashes and writes one piece while the next arrives."""
+    """A large payload on its way in. Use from one task; a thread hashes and writes one piece while the next arrives.
 
-    def __init__(self, path: Path) -> None:
+    With `resumed` the file may be there already: what it holds is taken over before the first `write`.
+    """
+
+    def __init__(self, path: Path, *, resumed: bool = False) -> None:
         self._path = path
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        how = os.O_RDWR | os.O_APPEND if resumed else os.O_WRONLY | os.O_EXCL
+        self._file = os.open(path, how | os.O_CREAT, 0o600)
         self._hash = hashlib.sha256()
         self._pending: list[bytes] = []
         self._held = 0
         self._unsynced = 0
         self._writing: asyncio.Future[None] | None = None
         self.size = 0
+
+    async def take_over(self) -> None:
+        """Hash what an earlier request left, and count it. Raises `OSError`."""
+        self.size = await asyncio.to_thread(self._hash_what_is_there)
 
     async def write(self, data: bytes) -> None:
         """Take octets; returns at once until a megabyte is held. Raises `OSError` (disk full)."""
@@ -75,18 +83,39 @@ class Receiving:
 
     def discard(self) -> None:
         """Leave nothing behind; may be called at any time, also twice. What a thread still writes goes when it ends."""
+        self._when_written(self._remove)
+
+    def leave(self) -> None:
+        """As `discard`, but what was written stays, for a later request to take over."""
+        self._when_written(self._close)
+
+    def _when_written(self, end: Callable[[], None]) -> None:
         if self._writing is None or self._writing.done():
-            self._remove()
+            end()
         else:
-            self._writing.add_done_callback(lambda _writing: self._remove())
+            self._writing.add_done_callback(lambda _writing: end())
 
     def _remove(self) -> None:
+        self._close()
+        self._path.unlink(missing_ok=True)
+
+    def _close(self) -> None:
         if self._writing is not None and not self._writing.cancelled():
             self._writing.exception()  # the caller has another reason to give up, or has seen this one
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
-        self._path.unlink(missing_ok=True)
+
+    def _hash_what_is_there(self) -> int:
+        if os.fstat(self._file).st_size:
+            durable.fsync_file(self._file)
+            if hasattr(os, "posix_fadvise"):  # so that the disk is read: memory may know better than the disk does
+                os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_DONTNEED)
+        position = 0
+        while data := os.pread(self._file, CHUNK, position):
+            self._hash.update(data)
+            position += len(data)
+        return position
 
     async def _flush(self) -> None:
         """Hand what is held to the thread, once it has written what it was given before."""
@@ -115,8 +144,9 @@ class PayloadStore:
     def __init__(self, folder: Path, committed: Iterable[tuple[int, int]], known_large: Iterable[bytes]) -> None:
         self._large = folder / "large"
         self._receiving = folder / "receiving"
-        self._uploads = folder / "uploads"
-        for path in (self._large, self._receiving, self._uploads):
+        self.uploads = folder / "uploads"
+        """The folder of resumable uploads."""
+        for path in (self._large, self._receiving, self.uploads):
             durable.make_directory(path, durable.PRIVATE_FOLDER)
         self.segments = Segments(folder / "segments", committed)
         self._counter = 0
@@ -154,7 +184,7 @@ class PayloadStore:
 
     def upload_path(self, agency: str, sha256: bytes) -> Path:
         """Where this agency's resumable upload lies; complete ones have no suffix."""
-        return self._uploads / f"{agency}-{sha256.hex()}"
+        return self.uploads / f"{agency}-{sha256.hex()}"
 
     def forget_upload(self, agency: str, sha256: bytes) -> None:
         """Remove what this agency has uploaded under the digest, complete or not."""
@@ -164,7 +194,7 @@ class PayloadStore:
 
     def forget_old_uploads(self, now: float) -> None:
         """Remove uploads that nobody touched for `UPLOAD_KEPT`; one that a document took is a second name by then."""
-        for path in self._uploads.iterdir():
+        for path in self.uploads.iterdir():
             if path.stat().st_mtime < now - UPLOAD_KEPT:
                 path.unlink(missing_ok=True)
 

@@ -117,7 +117,7 @@ def _room_again(disk: tuple[Disk, Path]) -> Iterator[None]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def at(disk: tuple[Disk, Path]) -> AsyncIterator[Stage]:
-    async with stage(disk[1]) as ready:
+    async with stage(disk[1], settings={"disk_free": "0"}) as ready:
         await ready.sender.send(ready.sealed(ready.unsealed()))  # there is a segment from now on
         yield ready
 
