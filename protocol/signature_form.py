@@ -71,7 +71,8 @@ _SIGNED_INFO = _element(
 _KEY_INFO = _element("KeyInfo", _element("X509Data", _text("X509Certificate", "certificate")))
 # the Id is the one attribute that nobody signs: a name, with no room for a message (in bytes, `\w` is ASCII)
 _SIGNATURE: Final = re.compile(
-    rb'<(?P<prefix>[^\s:<>="]*+:|)Signature(?P<namespace> xmlns(?::[^\s:<>="]*+)?="[^"<]*+")(?: Id="[A-Za-z_][\w.\-]{0,63}+")?>'
+    rb'<(?P<prefix>[^\s:<>="]*+:|)Signature(?P<namespace> xmlns(?::[^\s:<>="]*+)?="[^"<]*+")'
+    rb'(?: Id="[A-Za-z_][\w.\-]{0,63}+")?>'
     + _SPACE
     + _all(b"(?P<info>" + _SIGNED_INFO + b")", _text("SignatureValue", "signature"), _KEY_INFO)
     + _SPACE

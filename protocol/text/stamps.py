@@ -24,10 +24,24 @@ _BARE_LEVELS: Final = frozenset({"TOIMAT", "TUYETMAT"})
 _RECALL: Final = "TÀILIỆUTHUHỒI"
 _BARE_RECALL: Final = "TAILIEUTHUHOI"
 
-_GAP = r"[\W_]{0,3}"
-_MAT = re.compile(rf"[Mm]{_GAP}[AaÂâẠạẬậËë]{_GAP}[Ää]?{_GAP}[Tt]")
-_THU_HOI = re.compile(r"[Uu][\W_]{1,3}[Hh]")
-_IGNORABLE: Final = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"))
+_FILLERS: Final = "\u115f\u1160\u3164\uffa0"
+"""Letters that are drawn as nothing."""
+_IGNORABLE: Final = dict.fromkeys(
+    (
+        *map(ord, "\u00ad\u034f\u061c\u180e\ufeff" + _FILLERS),
+        *range(0x200B, 0x2010),  # zero-width space and joiners, marks of direction
+        *range(0x202A, 0x202F),
+        *range(0x2060, 0x2070),
+        *range(0xFE00, 0xFE10),  # variation selectors
+        *range(0xE0000, 0xE0200),  # tags, more selectors
+    )
+)
+"""Characters without a shape (Unicode Default_Ignorable_Code_Point): no reader sees them between two letters."""
+# Gaps are as long as they like: a stamp may be spread over its line. Possessive: nobody can make them be tried twice.
+_GAP = rf"[\W_{_FILLERS}]"
+_MAT = re.compile(rf"[Mm]{_GAP}*+[AaÂâẠạẬậËë]{_GAP}*+(?:[Ää]{_GAP}*+)?[Tt]")
+_THU_HOI = re.compile(rf"[Uu]{_GAP}++[Hh]")
+_LINES = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 _CELLS = re.compile(r"[\n\r\t\v\f\x1c-\x1e\x85\u2028\u2029|]+| {3,}")
 _SET_OFF = re.compile(r" [-/*]+ | ?[\u2013\u2014] ?| ?[:;] ")
 _OPENING: Final = '[({<"“'
@@ -37,7 +51,11 @@ _CAPTION = re.compile(
     re.IGNORECASE,
 )
 _EXTENSION = re.compile(r"(?:\.signed)?\.(?!mat$)[A-Za-z0-9]{1,6}$", re.IGNORECASE)
+_FOLDERS = re.compile(r"[/\\]")
+"""Some systems send the path of the file, of either operating system; a marked folder marks what is in it."""
+_JOINTS = re.compile(r"[-_.]+")
 _NAME_PARTS = re.compile(r"[\[\](){}<>\"“”]| [-_]|[-_] |[\u2013\u2014]")
+_SPEAKS_OF_IT: Final = ("ĐỘ", "DO")
 _WEAK = re.compile(r"[\s._-]+")
 _MAX_CELLS: Final = 1000
 """A text with more suspect cells is no field of a document: refused unread, so that nobody can keep us reading."""
@@ -57,7 +75,8 @@ def stamp_in_text(text: str) -> Stamp | None:
         return None
     if any(map(_is_level, _readings(text))):
         return "stamp" if _is_capital(text) else "level"
-    cells = dict.fromkeys(filter(is_suspect, _CELLS.split(text)))
+    # whole lines too: what is spread so widely that its letters look like cells is one word to who reads it
+    cells = dict.fromkeys(filter(is_suspect, (*_CELLS.split(text), *_LINES.split(text))))
     if len(cells) > _MAX_CELLS:
         return "stamp"
     return next((stamp for cell in cells for stamp in _stamps_in_cell(cell)), None)
@@ -67,7 +86,8 @@ def stamp_in_file_name(name: str) -> Stamp | None:
     """The stamp that the name of an attachment carries, or `None`; names are often written without diacritics."""
     if not is_suspect(name):
         return None
-    return next((stamp for reading in _readings(_EXTENSION.sub("", name)) for stamp in _stamps_in_stem(reading)), None)
+    stems = dict.fromkeys(_EXTENSION.sub("", piece) for piece in (name, *_FOLDERS.split(name)[-_MAX_CELLS:]))
+    return next((stamp for stem in stems for reading in _readings(stem) for stamp in _stamps_in_stem(reading)), None)
 
 
 def _readings(text: str) -> Iterator[str]:
@@ -125,7 +145,9 @@ def _stamps_in_stem(stem: str) -> Iterator[Stamp]:
         yield "stamp" if _is_capital(stem) else "level"
     if any(map(_is_stamp, parts)) or "MAT" in map(_letters, (stem, *parts)) or _is_at_an_end(stem):
         yield "stamp"
-    if any(map(_is_recall, (stem, *parts))):
+    if _is_in_the_middle(stem):
+        yield "stamp"
+    if {_RECALL, _BARE_RECALL} & set(map(_letters, (stem, *parts))):
         yield "recall-stamp"
 
 
@@ -157,6 +179,18 @@ def _leads_mixed_text(cell: str) -> bool:
     return len(words) > 2 and _is_stamp(" ".join(words[:2])) and not rest.isupper()  # noqa: PLR2004 - a level is two words
 
 
+def _is_in_the_middle(stem: str) -> bool:
+    """A two-word level in capitals inside a name: `KH-TUYỆT MẬT-2026` by its joints, `KH_TUYET_MAT_12` by a number."""
+    if any(" " in piece.strip() and _is_stamp(piece) for piece in _JOINTS.split(stem)):
+        return True
+    words = [word for word in _WEAK.split(stem) if word]
+    for before, first, second, behind in zip(words, words[1:], words[2:], words[3:], strict=False):
+        beside_number = any(map(str.isdigit, before + behind))
+        if beside_number and before.upper() not in _SPEAKS_OF_IT and first.isalpha() and _is_stamp(f"{first} {second}"):
+            return True
+    return False
+
+
 def _is_at_an_end(stem: str) -> bool:
     """A level in capitals at the start or end of a name whose words are joined by `_`, `-`, `.` or spaces.
 
@@ -170,7 +204,7 @@ def _is_at_an_end(stem: str) -> bool:
             if start < 0 or not level.isupper() or not _is_level(level):
                 continue
             neighbour = words[stop] if start == 0 and stop < len(words) else words[start - 1]
-            if level != "MẬT" and neighbour.upper() not in ("ĐỘ", "DO"):
+            if level != "MẬT" and neighbour.upper() not in _SPEAKS_OF_IT:
                 return True
             if level == "MẬT" and any(map(str.isdigit, neighbour)):
                 return True

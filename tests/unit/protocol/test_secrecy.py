@@ -122,10 +122,21 @@ def test_ac_4_2a_6_a_line_in_a_capital_font_of_tcvn3_has_small_letters_in_its_by
 
 
 @pytest.mark.parametrize(
-    "value", ["M\u200bẬT", "Độ m\u200bật: Tối mật", "TỐI\u00a0MẬT", "\ufeffMẬT\ufeff", "(MẬT) ; TỐI"]
+    "value",
+    [
+        *("M\u200bẬT", "Độ m\u200bật: Tối mật", "TỐI\u00a0MẬT", "\ufeffMẬT\ufeff", "(MẬT) ; TỐI"),
+        "M\u200b\u200b\u200b\u200b\u200bẬ\u2060\u2060\u2060\u2060T",
+        "\u202eM\u2066Ậ\ufe0fT\u202c",
+        "M\u3164Ậ\u3164T",
+        "MA\u034f\u0323\u0302T",
+        "[M     Ậ     T] V/v điều động",
+        "Kế hoạch\n(TUYỆT" + " " * 40 + "MẬT)",
+    ],
 )
-def test_invisible_characters_do_not_hide_a_stamp(value: str):
+def test_nothing_between_its_letters_hides_a_stamp(value: str):
     assert secrecy.find_mark_in_text(value) is not None
+    element = etree.fromstring(f"<a>{value}</a>")
+    assert secrecy.find_mark_in_xml(element, etree.tostring(element, encoding="utf-8")) is not None
 
 
 @pytest.mark.parametrize("value", ["Sản phẩm:\nmật\nsữa", "Giá thu mua:\tmật\t90.000 đồng"])
@@ -134,6 +145,9 @@ def test_ac_4_2a_5_a_line_in_small_letters_of_unicode_text_is_an_ordinary_word(v
 
 
 HOSTILE = {
+    "vowels": "m" + "Â" * 200_000,
+    "vowels after spaces": "m " * 1000 + "Ậ " * 100_000,
+    "folders": "mật ong/" * 50_000,
     "brackets": "mat(" + "(" * 200_000,
     "spaces": "mat " + "\u00a0" * 200_000 + "x",
     "dashes": "mat " + "-" * 200_000 + "x",
@@ -234,12 +248,23 @@ def test_the_quick_look_never_hides_a_stamp(value: str):
     assert stamps.is_suspect(value) or not any(cells)
 
 
-GAPS = st.sampled_from(["", " ", "_", "-", "  ", "\u00a0", "\u200b.", "...", "\U0001f600", "\u2013 ", "\u0323"])
+GAPS = st.lists(
+    st.sampled_from(
+        [" ", "_", "-", "\u00a0", "\u200b", ".", "\U0001f600", "\u2013", "\u0323", "\u3164", "1", "Ã", "ạ", "Ế"]
+    ),
+    max_size=20,
+).map("".join)
 
 
 SPELT = st.tuples(
-    st.sampled_from(["Tuyệt ", "xin một ", ""]), st.sampled_from("Mm"), GAPS, st.sampled_from("AaÂâẠạẬậËë"), GAPS,
-    st.sampled_from(["", "Ä", "ä"]), GAPS, st.sampled_from("Tt"),
+    st.sampled_from(["Tuyệt ", "xin một ", ""]),
+    st.sampled_from("Mm"),
+    GAPS,
+    st.sampled_from("AaÂâẠạẬậËë"),
+    GAPS,
+    st.sampled_from(["", "Ä", "ä"]),
+    GAPS,
+    st.sampled_from("Tt"),
 )  # fmt: skip - as it is read
 
 
