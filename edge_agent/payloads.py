@@ -25,7 +25,7 @@ from runtime import durable
 
 CHUNK: Final = 256 * 1024
 """Octets read at once; the most that one stream holds in memory."""
-LOOK_AGAIN: Final = 32 << 20
+LOOK_AGAIN: Final = 4 << 20
 """Octets after which a writer looks again whether the disk has room: not everyone says beforehand how much comes."""
 
 REMEMBERED: Final = 15

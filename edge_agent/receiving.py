@@ -62,6 +62,7 @@ class Receiver:
             arrived = self._notice(summary)
             number = await self._keep(arrived, _report(summary.sender, lifecycle.Event.ARRIVED))
         else:
+            self._payloads.check_space(summary.size)
             async with self._link.fetch(summary.number) as fetched:
                 arrived, number = await self._fetched(summary, fetched)
         _log.info("received", number=number, hub_number=summary.number, kind=summary.kind, sender=summary.sender)

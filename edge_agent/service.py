@@ -89,7 +89,9 @@ class EdgeAgent:
             limits=limits_of(config),
             clock=clock,
         )
-        self.watchman = Watchman(self.store, self.link, self.beliefs, clock, forks=Forks(places.forks))
+        self.watchman = Watchman(
+            self.store, self.link, self.beliefs, clock, self.payloads.shortage, forks=Forks(places.forks)
+        )
         self._soap: HandOver | None = None
         self._line = Backoff(first=config.hub.retry_first, longest=config.hub.retry_longest)
         self.sender = self._make_sender()

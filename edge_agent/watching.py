@@ -7,7 +7,7 @@ one history to this agency and another elsewhere, or rewrites its own, raises an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Final
@@ -43,12 +43,23 @@ _log = logs.get("edge.watching")
 class Watchman:
     """One per agent; other tasks tell it what they saw."""
 
-    def __init__(self, store: Store, link: HubLink, beliefs: Beliefs, clock: Clock, *, forks: Forks) -> None:
+    def __init__(
+        self,
+        store: Store,
+        link: HubLink,
+        beliefs: Beliefs,
+        clock: Clock,
+        shortage: Callable[[], int] = lambda: 0,
+        *,
+        forks: Forks,
+    ) -> None:
+        """`shortage` tells how many octets should be freed on the disk."""
         self._store = store
-        self._evidence = forks
         self._link = link
         self._beliefs = beliefs
         self._clock = clock
+        self._shortage = shortage
+        self._evidence = forks
         self._started = clock()
         self._written: dict[str, datetime] = {}
         self._last_reached = self._started
@@ -56,11 +67,18 @@ class Watchman:
         self._seen_text = ""
 
     async def alarm(self, kind: str, text: str) -> None:
-        """Raise an alarm (once until it is cleared)."""
-        if kind not in self._open:
-            self._open.add(kind)
-            if await self._store.run(self._store.watch.alarm, kind, text, self._clock()):
-                _log.error("alarm", kind=kind)
+        """Raise an alarm (once until it is cleared). One that finds no room in the database is raised the next time."""
+        if kind in self._open:
+            return
+        self._open.add(kind)
+        try:
+            new = await self._store.run(self._store.watch.alarm, kind, text, self._clock())
+        except ExchangeError as error:
+            self._open.discard(kind)
+            _log.error("alarm-not-kept", kind=kind, code=error.kind.code)
+            return
+        if new:
+            _log.error("alarm", kind=kind)
 
     async def clear(self, kind: str) -> bool:
         """What raised it is over, or a person has seen to it; False when it was not up."""
@@ -97,7 +115,7 @@ class Watchman:
             await self._keep(text)
 
     async def run(self, drain: asyncio.Event, every: float = 60.0) -> None:
-        """Once a minute: trust data, the hub's newest checkpoint, missing proofs."""
+        """Once a minute: the disk, trust data, the hub's newest checkpoint, missing proofs."""
         while not drain.is_set():
             try:
                 await unless(drain, self.round())
@@ -108,13 +126,25 @@ class Watchman:
             await pause(drain, every)
 
     async def round(self) -> None:
-        """One look at the hub's public face. Raises `ExchangeError` when it cannot be reached, `ConfigError`."""
+        """The disk, then one look at the hub's public face.
+
+        Raises `ExchangeError` when the hub cannot be reached, `ConfigError`.
+        """
+        await self.check_disk()
         if self._beliefs.refresh(await self._link.trust()):
             _log.info("trust-renewed")
         await self.reached("trust")
         await self.clear("trust")
         await self._keep(await self._link.checkpoint())
         await self._prove()
+
+    async def check_disk(self) -> None:
+        """The alarm of a disk that is nearly full, or too small for what wants to come; it ends by itself."""
+        shortage = await asyncio.to_thread(self._shortage)
+        if shortage:
+            await self.alarm("disk", f"Đĩa gần đầy: cần dọn thêm ít nhất {(shortage >> 20) + 1} MB.")
+        else:
+            await self.clear("disk")
 
     @asynccontextmanager
     async def _forks(self) -> AsyncIterator[None]:
@@ -144,10 +174,6 @@ class Watchman:
     async def _keep_checkpoint(self, checkpoint: Checkpoint) -> None:
         run, watch = self._store.run, self._store.watch
         known = await run(watch.checkpoint_of, checkpoint.size)
-        if known is not None:
-            if known.root != checkpoint.root.hex():
-                raise ExchangeError(errors.PROOF_INVALID, element="checkpoint", size=checkpoint.size)
-            return
         first = await run(watch.latest_checkpoint) is None
         seen = SeenCheckpoint(
             size=checkpoint.size,

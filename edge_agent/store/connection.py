@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
 import msgspec
+import pysqlite3
 
 from edge_agent.schema import MIGRATIONS
+from protocol import errors
+from protocol.errors import ExchangeError
 from runtime.database import Connection, open_database
 
 P = ParamSpec("P")
@@ -39,14 +42,16 @@ class StoreConnection:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """All or nothing, durable when the block is left without an exception."""
-        self._connection.execute("BEGIN IMMEDIATE")
+        """All or nothing, durable when the block is left without an exception. Raises `server.disk-full`."""
         try:
+            self._connection.execute("BEGIN IMMEDIATE")
             yield self._connection
             self._connection.execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
+            if isinstance(error, pysqlite3.OperationalError) and "full" in str(error):
+                raise ExchangeError(errors.DISK_FULL, cause="database") from error
             raise
 
     def rows(self, sql: str, parameters: Sequence[object], record: type[Record]) -> list[Record]:

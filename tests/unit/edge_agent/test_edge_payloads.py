@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_agent.payloads import CHUNK, Payloads, StoredPayload, copy_durably
+from edge_agent.payloads import CHUNK, LOOK_AGAIN, REMEMBERED, Payloads, StoredPayload, copy_durably
+from protocol import errors
 from protocol.errors import ExchangeError
 from runtime import durable
 
@@ -98,3 +99,32 @@ def test_a_copy_is_no_second_name(tmp_path: Path):
     copy_durably(source, target)
     target.write_bytes(b"edited")
     assert source.read_bytes() == DATA
+
+
+def test_what_is_expected_counts_at_the_door(tmp_path: Path):
+    """A document of 1 GB on a disk with 500 MB free filled it at each try."""
+    payloads = Payloads(tmp_path, limit=1 << 60)
+    payloads.check_space(payloads.free() // 2)
+    assert payloads.shortage() == 0
+    with pytest.raises(ExchangeError) as caught:
+        payloads.check_space(payloads.free() + (1 << 30))
+    assert caught.value.kind is errors.DISK_FULL
+    assert payloads.shortage() > 0
+
+
+def test_a_shortage_is_forgotten_when_nobody_comes_again(tmp_path: Path):
+    payloads = Payloads(tmp_path, limit=1)
+    with pytest.raises(ExchangeError):
+        payloads.check_space(1 << 60)
+    assert [bool(payloads.shortage()) for _ in range(REMEMBERED + 1)] == [True] * REMEMBERED + [False]
+
+
+def test_who_does_not_say_how_much_comes_is_stopped_before_the_disk_is_full(tmp_path: Path):
+    payloads = Payloads(tmp_path, limit=1 << 40, disk_free=1)
+    with payloads.writer() as writer:
+        writer.write(bytes(LOOK_AGAIN - 1))
+        payloads._disk_free = 1 << 60  # somebody else took the rest
+        with pytest.raises(ExchangeError) as caught:
+            writer.write(b"xx")
+        assert caught.value.kind is errors.DISK_FULL
+    assert list((tmp_path / "tmp").iterdir()) == []
