@@ -140,6 +140,7 @@ class EndpointDelivery:
         await self._exchange.ledger.do(
             Postpone(
                 agency=agency.code,
+                endpoint=agency.endpoint,
                 row=row,
                 next_attempt=self._next_attempt(row),
                 error=error.kind.code,

@@ -136,10 +136,11 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 class Postpone(msgspec.Struct, frozen=True, kw_only=True):
     """An agency's own endpoint did not take a message. `next_attempt` is milliseconds UTC; `error` a code.
 
-    `refused` when it said so for good, `dead` when it did so too often.
+    `refused` when it said so for good, `dead` when it did so too often. `endpoint` is the address that was called.
     """
 
     agency: str
+    endpoint: str
     row: DeliveryRow
     next_attempt: int
     error: str
@@ -148,8 +149,11 @@ class Postpone(msgspec.Struct, frozen=True, kw_only=True):
     payloads: tuple[()] = ()
 
     def apply(self, transaction: Transaction, places: Sequence[Placement]) -> None:  # noqa: ARG002 -- none asked
-        """Write down when to try again, or that a person must look."""
-        transaction.postpone(self.row, self.next_attempt, self.error, refused=self.refused, dead=self.dead)
+        """Write down when to try again, or that a person must look; another address by now is tried at once."""
+        agency = transaction.find_agency(self.agency)
+        moved = agency is not None and agency.endpoint != self.endpoint
+        when = transaction.now if moved else self.next_attempt
+        transaction.postpone(self.row, when, self.error, refused=self.refused, dead=self.dead)
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True):

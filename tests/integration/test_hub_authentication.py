@@ -201,7 +201,7 @@ async def test_ac_8_2c_5_report_in_the_name_of_another(at: Stage, stranger: Agen
     for envelope, kind in (
         (stranger.sealed(status), errors.NOT_THE_SENDER),
         (at.recipient.sealed(status), errors.SEAL_OTHER_AGENCY),
-        (stranger.sealed(own), errors.STATUS_NOT_YOURS),
+        (stranger.sealed(own), errors.DOCUMENT_NOT_FOUND),
         (stranger.sealed(recall), errors.NOT_THE_SENDER),
         (at.sender.sealed(recall), errors.SEAL_OTHER_AGENCY),
     ):

@@ -407,6 +407,27 @@ async def test_another_address_counts_at_once(hub: RunningHub) -> None:
     assert local.document_numbers() == ["18"]
 
 
+async def test_address_that_changes_during_a_call_is_tried_at_once(hub: RunningHub) -> None:
+    hub.hub.delivery._settings = DeliverySettings(first_retry=3000, longest_retry=3600)
+    came, goes = asyncio.Event(), asyncio.Event()
+
+    async def answer(_request: web.Request, _body: bytes) -> web.StreamResponse:
+        came.set()
+        await goes.wait()
+        return web.Response(status=502)
+
+    local = Scripted(takes)
+    async with Scripted(answer).served() as old, local.served() as new:
+        await hub.agency("H21.23", endpoint=old)
+        async with await hub.agency("H21.16") as sender:
+            accepted = await sender.send(sender.sealed(sender.document(["H21.23"], "23")))
+            await came.wait()
+            await hub.hub.administration.add("H21.23", endpoint=new)
+            goes.set()
+            await until(lambda: delivered(hub, accepted.number))
+    assert local.document_numbers() == ["23"]
+
+
 async def test_an_address_that_is_taken_away_is_called_no_more(hub: RunningHub) -> None:
     local = Scripted(takes)
     async with (
