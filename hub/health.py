@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from aiohttp import web
+from cryptography import x509
 from prometheus_client import CollectorRegistry, Counter, Gauge, Metric
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -17,6 +18,8 @@ from prometheus_client.registry import Collector
 
 from certs.trust import Trust
 from hub.ledger.ledger import Ledger
+from hub.ledger.records import from_milliseconds
+from protocol.http.native import LONG_POLL
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -31,6 +34,7 @@ class _Tally:
 
     def __init__(self) -> None:
         self.broken = 0
+        self.polls = 0
         self.seconds = 0.0
         self.buckets = [0] * (len(SECONDS) + 1)
 
@@ -51,13 +55,15 @@ class _Requests(Collector):
         requests = CounterMetricFamily(
             "lienthong_requests_total", "Requests by package and outcome", labels=["package", "outcome"]
         )
-        seconds = HistogramMetricFamily("lienthong_request_seconds", "Seconds per request", labels=["package"])
+        seconds = HistogramMetricFamily(
+            "lienthong_request_seconds", "Seconds per request, long polls left out", labels=["package"]
+        )
         for package, tally in self.packages.items():
             total, buckets = 0, []
             for bound, count in zip((*map(str, SECONDS), "+Inf"), tally.buckets, strict=True):
                 total += count
                 buckets.append((bound, total))
-            requests.add_metric([package, "ok"], total)
+            requests.add_metric([package, "ok"], total + tally.polls)
             requests.add_metric([package, "broken"], tally.broken)
             seconds.add_metric([package], buckets, tally.seconds)
         yield requests
@@ -67,9 +73,11 @@ class _Requests(Collector):
 class Health:
     """Metrics of one hub, and its answers about itself."""
 
-    def __init__(self, ledger: Ledger, trust: Trust, folder: Path, now: Callable[[], int]) -> None:
+    def __init__(self, ledger: Ledger, trust: Trust, certificate: bytes, folder: Path, now: Callable[[], int]) -> None:
+        """`certificate` is the hub's own (DER), `folder` where the data lies."""
         self._ledger = ledger
         self._trust = trust
+        self._certificate = x509.load_der_x509_certificate(certificate)
         self._folder = folder
         self._now = now
         self.stopping = False
@@ -103,9 +111,23 @@ class Health:
             found.append("sắp hết dung lượng lưu trữ")
         if self._now() < self._ledger.log.last_event_at - 600_000:
             found.append("đồng hồ chạy lùi so với sổ bằng chứng")
+        if self._ledger.writer.failure:
+            found.append(f"lần ghi sổ cái gần nhất không thành công ({self._ledger.writer.failure})")
+        return [*found, *self._distrust()]
+
+    def _distrust(self) -> Iterator[str]:
+        """Why agencies and the hub do not believe each other."""
+        now = from_milliseconds(self._now())
+        if now > self._certificate.not_valid_after_utc:
+            yield "chứng thư của trục đã hết hạn"
+        if now < self._certificate.not_valid_before_utc:
+            yield "chứng thư của trục chưa có hiệu lực; kiểm tra đồng hồ"
+        self._trust.reload_crl_if_changed()
         if self._trust.problem:
-            found.append(f"danh sách thu hồi: {self._trust.problem}")
-        return found
+            yield f"danh sách thu hồi: {self._trust.problem}"
+        until = self._trust.next_update()
+        if until is None or until < now:
+            yield "danh sách thu hồi đã quá hạn, mọi cơ quan đang bị từ chối"
 
     async def healthz(self, _request: web.Request) -> web.Response:
         """The process answers."""
@@ -141,6 +163,9 @@ class Health:
             except BaseException:
                 tally.broken += 1
                 raise
+            if LONG_POLL in request:
+                tally.polls += 1  # how long nothing came says nothing about this hub
+                return response
             tally.answered(time.perf_counter() - start)
             return response
 

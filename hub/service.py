@@ -79,7 +79,9 @@ class Hub:
         intake = Intake(self.registry, self.trust, now)
         self.exchange = HubExchange(self.ledger, self.registry, intake, self.dispatch, self.signer, now)
         self.delivery = EndpointDelivery(self.exchange, configuration.delivery, now)
-        self.health = Health(self.ledger, self.trust, configuration.data, lambda: to_milliseconds(now()))
+        self.health = Health(
+            self.ledger, self.trust, self.signer.certificate, configuration.data, lambda: to_milliseconds(now())
+        )
         self.administration = Administration(
             self.ledger, self.registry, self.authority.root, now, configuration.invitation_days, self._changed
         )

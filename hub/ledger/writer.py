@@ -99,6 +99,8 @@ class Writer:
         self.recent = RecentMessages()
         self.batches = 0
         self.works = 0
+        self.failure = ""
+        """Error code of the latest attempt to commit anything; "" when it succeeded."""
 
     async def do(self, work: Work[T]) -> T:
         """Return the work's result when it is durable.
@@ -166,7 +168,9 @@ class Writer:
             return await self._attempt(batch)
         except Exception as error:  # noqa: BLE001 -- whatever broke, every caller gets an answer
             if len(batch) == 1:
-                return [_in_vocabulary(error)]
+                answer = _in_vocabulary(error)
+                self.failure = answer.kind.code
+                return [answer]
             _log.warning("batch.retried_singly", works=len(batch), error=type(error).__name__)
             return [(await self._commit([item]))[0] for item in batch]
 
@@ -199,6 +203,7 @@ class Writer:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise
+        self.failure = ""
         self._next_number = transaction.next_number
         if appendix is not None:
             self._segments.adopt(appendix)

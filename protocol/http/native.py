@@ -24,6 +24,8 @@ from protocol.soap import SoapVersion
 
 CALLER: Final[web.RequestKey[Caller]] = web.RequestKey("caller", Caller)
 REFUSAL: Final[web.RequestKey[ExchangeError]] = web.RequestKey("refusal", ExchangeError)
+LONG_POLL: Final[web.RequestKey[bool]] = web.RequestKey("long poll", bool)
+"""Set when the answer may wait for a message to come."""
 WHOLE: Final = 1 << 20
 """Answers up to this many octets are sent in one piece."""
 
@@ -102,6 +104,8 @@ class NativePackage:
             case native.GetDocumentRequest(number):
                 return await self._deliver(request, version, await exchange.fetch(caller, number))
             case native.GetPendingRequest(limit, wait_seconds):
+                if wait_seconds:
+                    request[LONG_POLL] = True
                 body = native.write_pending(await exchange.pending(caller, limit=limit, wait_seconds=wait_seconds))
             case native.ConfirmReceivedRequest(numbers):
                 body = native.write_confirmations(await exchange.confirm(caller, numbers))
