@@ -88,7 +88,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """Octets of all attachments together."""
     accepted_at: datetime
     receipt: str = ""
-    """A notice carries its receipt here (delivery event with proof); other kinds get theirs from `fetch`."""
+    """A notice carries its receipt here (delivery event with proof) where one was asked for; others have `fetch`."""
 
 
 class Attachment(Protocol):
@@ -141,9 +141,18 @@ class Exchange(Protocol):
         ...
 
     async def pending(
-        self, caller: Caller, *, limit: int, wait_seconds: float = 0, kinds: Collection[Kind] = EVERY_KIND
+        self,
+        caller: Caller,
+        *,
+        limit: int,
+        wait_seconds: float = 0,
+        kinds: Collection[Kind] = EVERY_KIND,
+        receipts: bool = False,
     ) -> Sequence[Summary]:
-        """What waits for the caller of these kinds, most urgent first, then oldest first."""
+        """What waits for the caller of these kinds, most urgent first, then oldest first.
+
+        With `receipts` notices carry theirs, where there are any; they cost more than all the rest.
+        """
         ...
 
     async def fetch(self, caller: Caller, number: int) -> Delivery:

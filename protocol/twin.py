@@ -123,6 +123,7 @@ class Twin:
         limit: int,
         wait_seconds: float = 0,  # noqa: ARG002 -- answers at once
         kinds: Collection[Kind] = EVERY_KIND,
+        receipts: bool = False,  # noqa: ARG002 -- it has none
     ) -> Sequence[Summary]:
         """See `Exchange.pending`; it never waits."""
         kept = (self._kept[number].summary for number in self._mailbox(caller))

@@ -106,7 +106,8 @@ class NativePackage:
             case native.GetPendingRequest(limit, wait_seconds):
                 if wait_seconds:
                     request[LONG_POLL] = True
-                body = native.write_pending(await exchange.pending(caller, limit=limit, wait_seconds=wait_seconds))
+                waiting = await exchange.pending(caller, limit=limit, wait_seconds=wait_seconds, receipts=True)
+                body = native.write_pending(waiting)
             case native.ConfirmReceivedRequest(numbers):
                 body = native.write_confirmations(await exchange.confirm(caller, numbers))
             case native.GetTracesRequest(document_id, after):

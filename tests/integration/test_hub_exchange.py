@@ -13,6 +13,8 @@ from certs.trust import Trust
 from protocol import errors
 from protocol.edxml.reader import read_message
 from protocol.errors import ExchangeError
+from protocol.exchange import Caller
+from protocol.http.mailbox_views import StatusReader
 from protocol.receipts import Receipt, verify
 from protocol.seal import open_seal
 from tests.support.agency import Attached
@@ -168,3 +170,19 @@ async def test_an_agency_sees_nothing_of_another(hub: RunningHub, pair) -> None:
             assert caught.value.kind is errors.DOCUMENT_NOT_FOUND
         assert (await stranger.confirm(accepted.number))[0].outcome == "unknown"
         assert await stranger.pending() == ()
+
+
+async def test_notices_get_their_receipts_only_where_the_answer_carries_them(
+    hub: RunningHub, pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Package B has no place for them: `GetTraces` made five hundred for nothing."""
+    sender, recipient = pair
+    for number in ("21", "22"):
+        await recipient.confirm((await sender.send(sender.sealed(sender.document(["H21.23"], number)))).number)
+    assert all(one.receipt for one in await sender.pending())
+    made: list[int] = []
+    real = hub.hub.ledger.receipt
+    monkeypatch.setattr(hub.hub.ledger, "receipt", lambda leaf: made.append(leaf) or real(leaf))
+    read = await StatusReader(hub.hub.exchange).read(Caller(agency="H21.16", proof="token"))
+    assert [one.status.status_code for one in read] == [1, 1]
+    assert made == []
