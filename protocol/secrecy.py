@@ -122,6 +122,14 @@ def refuse_marked(message: Message) -> None:
         raise ExchangeError(SECRET_MARK, element=mark.element, rule=mark.rule)
 
 
+def refuse_marked_attachment(name: str, description: str) -> None:
+    """Raise `secrecy.refused` for what package A says of an attachment beside its octets, not in the manifest."""
+    for field, text in (("AttachmentName", name), ("Description", description)):
+        rule = _rule_in_field(field, text)
+        if rule is not None:
+            raise ExchangeError(SECRET_MARK, element=f"AttachmentEncoded.Attachment.{field}", rule=rule)
+
+
 def _mark_in_field(path: str, text: str) -> Mark | None:
     rule = _rule_in_field(path.rsplit(".", 1)[-1], text)
     return None if rule is None else Mark(rule, path)

@@ -13,7 +13,7 @@ from edge_agent.bridge.items import Item, read_bounded
 from edge_agent.bridge.regular_files import open_regular
 from edge_agent.payloads import CHUNK
 from edge_agent.store import Store
-from protocol import agency_codes, document_ids, errors
+from protocol import agency_codes, document_ids, errors, secrecy
 from protocol.edxml.dates import parse_date
 from protocol.edxml.reader import read_message
 from protocol.errors import ExchangeError
@@ -170,6 +170,7 @@ class PackageASource:
         """The attachments as they stand in the file."""
         while (event := await self._next()) is not None:
             if isinstance(event, AttachmentStart):
+                secrecy.refuse_marked_attachment(event.name, event.description)  # the manifest may be silent
                 yield _EmbeddedUpload(event.content_id, self)
 
     def close(self) -> None:
@@ -183,6 +184,8 @@ class PackageASource:
         while (event := await self._next()) is not None and not isinstance(event, AttachmentEnd):
             if isinstance(event, AttachmentData):
                 yield event.data
+        if isinstance(event, AttachmentEnd):
+            secrecy.refuse_marked_attachment(event.name, event.description)
 
     async def _next(self) -> Event | None:
         while not self._events and not self._ended:

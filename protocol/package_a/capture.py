@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from protocol.errors import TOO_LARGE, ExchangeError
 from protocol.namespaces import KNOWN_PREFIXES
+from protocol.xml_reading import ATTRIBUTES_MAX
 from protocol.xml_writing import escape_attribute
 
 
@@ -58,9 +59,16 @@ class EnvelopeCapture:
         self._declared = [frozenset(("xml", "xmlns"))]
 
     def start(self, name: str, attributes: list[str]) -> None:
-        """An element of the envelope begins (the envelope itself included)."""
-        here = self._declared[-1] | declarations(attributes).keys()
-        self._declared.append(here)
+        """An element of the envelope begins (the envelope itself included).
+
+        Raises `message.too-large` for more namespaces in force than `xml_reading` would take.
+        """
+        here = self._declared[-1]
+        if attributes and (declared := declarations(attributes)):
+            here = here | declared.keys()
+            if len(here) > ATTRIBUTES_MAX:
+                raise self._too_large()
+        self._declared.append(here)  # mostly the parent's own set: a copy for each element would take for ever
         # an attribute without prefix is in no namespace (Namespaces in XML 1.0 §6.2)
         used = [prefix_of(name), *(prefix_of(attribute) for attribute in attributes[::2] if ":" in attribute)]
         for prefix in used:

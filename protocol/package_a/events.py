@@ -56,8 +56,14 @@ class AttachmentData(msgspec.Struct, frozen=True):
     data: bytes
 
 
-class AttachmentEnd(msgspec.Struct, frozen=True):
-    """The attachment is complete and was not damaged on its way through the sender's software."""
+class AttachmentEnd(msgspec.Struct, frozen=True, kw_only=True):
+    """The attachment is complete and was not damaged on its way through the sender's software.
+
+    `name` and `description` are what the file says of it only behind the content; "" when it says nothing new there.
+    """
+
+    name: str = ""
+    description: str = ""
 
 
 Event = EnvelopeReady | AttachmentStart | AttachmentData | AttachmentEnd

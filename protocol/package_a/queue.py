@@ -14,6 +14,7 @@ class EventQueue:
         self._events: list[Event] = []
         self._has_envelope = False
         self._unnamed: int | None = None
+        self._begun: AttachmentStart | None = None
         self._waiting = 0
 
     def envelope(self, event: EnvelopeReady) -> None:
@@ -23,6 +24,7 @@ class EventQueue:
 
     def begin(self, start: AttachmentStart | None) -> None:
         """An attachment's content begins; without `start` its name is still to come."""
+        self._begun = start
         if start is None:
             self._unnamed = len(self._events)
         else:
@@ -41,7 +43,13 @@ class EventQueue:
         if self._unnamed is not None:
             self._events.insert(self._unnamed, start)
             self._unnamed = None
-        self._events.append(AttachmentEnd())
+        known = self._begun or start
+        self._events.append(
+            AttachmentEnd(
+                name=start.name if start.name != known.name else "",
+                description=start.description if start.description != known.description else "",
+            )
+        )
 
     def release(self) -> list[Event]:
         """The events that may go now."""

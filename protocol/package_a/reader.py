@@ -14,6 +14,7 @@ from protocol import xml_reading
 from protocol.edxml.reader import read_message
 from protocol.errors import (
     ATTACHMENT_DAMAGED,
+    ATTACHMENT_DOUBLED,
     DOCTYPE,
     ELEMENT_MISMATCH,
     ELEMENT_MISSING,
@@ -29,7 +30,7 @@ from protocol.errors import (
 from protocol.model import Document, Reference
 from protocol.package_a.attachment import AttachmentReading
 from protocol.package_a.capture import EnvelopeCapture, declarations
-from protocol.package_a.events import DEFAULT_LIMITS, MAX_DEPTH, EnvelopeReady, Event, Limits
+from protocol.package_a.events import DEFAULT_LIMITS, MAX_DEPTH, AttachmentStart, EnvelopeReady, Event, Limits
 from protocol.package_a.queue import EventQueue
 
 _JUNK_MAX: Final = 4096
@@ -51,7 +52,8 @@ class PackageAReader:
     """Feed it the file; it answers with events. After an error it must be thrown away.
 
     Raises `message.not-xml`, `message.truncated`, `message.doctype`, `message.too-deep`, `message.too-large`,
-    `message.unknown-format`, the `mime.…-too-large` limits, `attachment.damaged`, and what reading the envelope raises.
+    `message.unknown-format`, the `mime.…-too-large` limits, `attachment.damaged|doubled|missing`, and what reading
+    the envelope raises.
     """
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -75,6 +77,8 @@ class PackageAReader:
         self._references: dict[str, Reference] | None = None
         self._attachment: AttachmentReading | None = None
         self._attachments = 0
+        self._content_ids: set[str] = set()
+        self._is_named = False
         self._queue = EventQueue(limits.held)
 
     def feed(self, data: bytes) -> list[Event]:
@@ -191,7 +195,9 @@ class PackageAReader:
     def _begin_content(self) -> None:
         attachment = self._open()
         attachment.begin()
-        self._queue.begin(attachment.start() if attachment.has_content_id else None)
+        start = self._only_one(attachment.start()) if attachment.has_content_id else None
+        self._queue.begin(start)
+        self._is_named = start is not None
 
     def _end_content(self) -> None:
         self._queue.data(self._open().finish())
@@ -199,8 +205,16 @@ class PackageAReader:
     def _end_attachment(self) -> None:
         attachment = self._open()
         attachment.check_complete()
-        self._queue.end(attachment.start())
+        start = attachment.start()
+        self._queue.end(start if self._is_named else self._only_one(start))
         self._attachment = None
+
+    def _only_one(self, start: AttachmentStart) -> AttachmentStart:
+        """Two attachments of one id: which of them was signed would be anybody's choice."""
+        if start.content_id in self._content_ids:
+            raise ExchangeError(ATTACHMENT_DOUBLED, element=start.name or start.content_id)
+        self._content_ids.add(start.content_id)
+        return start
 
     def _open(self) -> AttachmentReading:
         assert self._attachment is not None

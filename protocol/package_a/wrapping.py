@@ -35,6 +35,9 @@ _RATIO: Final = 200
 _NEVER_ZIP: Final = frozenset(
     ("pdf", "doc", "xls", "ppt", "rtf", "txt", "csv", "xml", "jpg", "jpeg", "png", "gif", "bmp", "tif", "tiff")
 )
+_OWN_FORMATS: Final = frozenset(("[Content_Types].xml", "mimetype"))
+"""First entries of OOXML and of ODF and EPUB: the file is a ZIP by its own right, whatever its name says."""
+_FOLDERS: Final = re.compile(r"[/\\]")
 _RANDOM_NAME: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(\.\w*)?", re.IGNORECASE)
 
 
@@ -55,9 +58,11 @@ def is_wrapper(attachment_name: str, entry_name: str) -> bool:
 
     It is when the attachment's own format is never a ZIP, when the entry has the attachment's extension (a DOCX in a
     ZIP called DOCX; a real DOCX starts with another entry), or when the entry has the random name that the SDK gives.
+    It is none when the entry is the first of an office file or stands in a folder: such a file under an old name
+    (`.doc`, `.xls`) opens in every office program.
     """
     extension = _extension(attachment_name)
-    if not attachment_name or extension == "zip" or "/" in entry_name:
+    if not attachment_name or extension == "zip" or entry_name in _OWN_FORMATS or _FOLDERS.search(entry_name):
         return False
     if extension in _NEVER_ZIP or _RANDOM_NAME.fullmatch(entry_name):
         return True

@@ -80,6 +80,39 @@ async def test_ac_4_2a_3_a_marked_edxml_leaves_no_trace():
         assert traces(edge.places.root, but=(package,)) == []
 
 
+BESIDE_THE_OCTETS = {
+    "name": ("<edXML:ContentTransferEncoded", f"<AttachmentName>docs/TUYET MAT {CANARY}.pdf</AttachmentName>"),
+    "description": ("<edXML:ContentTransferEncoded", f"<Description>{CANARY}: TUYỆT MẬT</Description>"),
+    "name behind the content": ("</Attachment>", f"<AttachmentName>TUYET MAT {CANARY}.pdf</AttachmentName>"),
+}
+
+
+@pytest.mark.parametrize("place", BESIDE_THE_OCTETS)
+async def test_ac_4_2a_1_an_edxml_whose_manifest_is_silent_is_read_at_the_attachment(place: str):
+    async with province() as gialai:
+        edge = await gialai.edge(A)
+        await gialai.join(B)
+        before, said = BESIDE_THE_OCTETS[place]
+        edge.places.outgoing.joinpath("gói.edxml").write_bytes(silent(before, said))
+        reason = edge.places.outgoing / "gói.edxml.reason.txt"
+        await eventually(reason.exists, "the reason beside it")
+        assert "secrecy.refused" in reason.read_text("utf-8")
+        await healthy(edge)
+        assert traces(edge.places.root, but=(edge.places.outgoing / "gói.edxml",)) == []
+
+
+def silent(before: str, said: str) -> bytes:
+    """An `.edxml` whose manifest and attachment have no name; `said` is put at the attachment, in front of `before`."""
+    read = sidecar.read_sidecar("x.json", _json())
+    reference = Reference(content_id="f1", attachment_name="a.pdf")
+    document = sidecar.document_of(read, Organization(organ_id=A, organ_name="Sở Ví dụ A"), (reference,))
+    text = b"".join(write_package_a(document, [(reference, [PDF, CANARY_OCTETS])])).decode()
+    for kind in ("edXML:", ""):
+        text = text.replace(f"<{kind}AttachmentName>a.pdf</{kind}AttachmentName>", "")
+    start = text.index(before, text.index("<Attachment>"))
+    return (text[:start] + said + text[start:]).encode()
+
+
 @pytest.mark.parametrize("encoding", MARKS)
 async def test_ac_4_2a_6_package_b_refuses_the_stamp_in_every_encoding(tmp_path: Path, encoding: str):
     async with province() as gialai:

@@ -121,3 +121,23 @@ def test_after_an_error_nothing_but_an_error_comes():
             reader.feed(b"<!DOCTYPE a><a>")
     with pytest.raises(ExchangeError):
         reader.close()
+
+
+def test_what_is_said_behind_the_content_is_heard():
+    text = PLAIN.decode()
+    start = text.index("<AttachmentName>", text.index("<Attachment>"))
+    end = text.index("</AttachmentName>", start) + len("</AttachmentName>")
+    name = text[start:end].replace(".pdf", " (sau).pdf")
+    late = text[:start] + text[end:].replace("</Attachment>", f"{name}<Description>Bản chính</Description></Attachment>")
+    reader = PackageAReader()
+    last = [*reader.feed(late.encode()), *reader.close()][-1]
+    assert last == AttachmentEnd(name="07_SVM-VP.signed (sau).pdf", description="Bản chính")
+
+
+def test_no_crowd_of_declarations_can_keep_the_reader_busy():
+    """20,000 declarations above 20,000 elements: a copy for each element took seven seconds."""
+    crowd = b"".join(b' xmlns:p%d="urn:p"' % one for one in range(20_000))
+    busy = PLAIN.replace(b"<edXML:Content>", b"<edXML:Content><x%b>%b</x>" % (crowd, b"<y/>" * 20_000))
+    with pytest.raises(ExchangeError) as caught:
+        PackageAReader().feed(busy)
+    assert caught.value.kind.code == "message.too-large"
