@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,7 +85,8 @@ def serve(folder: Path) -> None:
     sys.setswitchinterval(0.001)
     # a document makes some thousand objects and no cycles; the default looks for cycles in all of them
     gc.set_threshold(20_000, 20, 20)
-    service.run(lambda drain: hub_service.serve(configuration, drain))
+    with _held_is_for_now():
+        service.run(lambda drain: hub_service.serve(configuration, drain))
 
 
 @cli.group()
@@ -279,7 +282,19 @@ def _administer(configuration: HubConfiguration, operation: str, **arguments: ob
 
     from hub import offline
 
-    return asyncio.run(offline.administer(configuration, operation, arguments))
+    with _held_is_for_now():
+        return asyncio.run(offline.administer(configuration, operation, arguments))
+
+
+@contextmanager
+def _held_is_for_now() -> Iterator[None]:
+    """A ledger in use is no wrong configuration: the unit tries again after 1, and would not after 2."""
+    from runtime.lock import HeldError
+
+    try:
+        yield
+    except HeldError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _table(header: list[str], rows: list[list[str]]) -> None:

@@ -48,12 +48,15 @@ from protocol.http.package_b import PackageB
 from protocol.mime import Limits
 from runtime import logs
 from runtime.config import ConfigError
+from runtime.lock import HeldError
 
 NATIVE = "/lienthong/v1"
 PACKAGE_B = "/edoc/v1"
 LOOPBACK = "127.0.0.1"
 HEADERS_LIMIT = 64 << 10
 UPKEEP_SECONDS = 300.0
+LOCK_SECONDS = 10.0
+"""How long a hub that starts waits for whoever has the ledger."""
 
 _log = logs.get(__name__)
 
@@ -242,10 +245,25 @@ class Hub:
 
 
 async def serve(configuration: HubConfiguration, drain: asyncio.Event) -> None:
-    """Run until `drain` is set."""
-    hub = Hub(configuration)
+    """Run until `drain` is set. Raises `HeldError` when another process keeps the ledger."""
+    hub = await _opened(configuration, drain)
+    if hub is None:
+        return
     try:
         await hub.start()
         await drain.wait()
     finally:
         await hub.stop()
+
+
+async def _opened(configuration: HubConfiguration, drain: asyncio.Event) -> Hub | None:
+    """The hub, once a command or an earlier hub has let go of the ledger; None when it is to stop before that."""
+    patience = asyncio.get_running_loop().time() + LOCK_SECONDS
+    while not drain.is_set():
+        try:
+            return Hub(configuration)
+        except HeldError:
+            if asyncio.get_running_loop().time() > patience:
+                raise
+            await asyncio.sleep(0.1)
+    return None

@@ -13,10 +13,14 @@ from runtime.config import ConfigError
 NAME: Final = "lock"
 
 
+class HeldError(ConfigError):
+    """Another process works on the folder; it may end any moment."""
+
+
 class FolderLock:
     """Held from creation to `release` (idempotent), or in a `with` block.
 
-    Raises `ConfigError` when another process holds it; `holder` names, in that sentence, what such a process is.
+    Raises `HeldError` when another process holds it; `holder` names, in that sentence, what such a process is.
     """
 
     def __init__(self, folder: Path, holder: str) -> None:
@@ -26,7 +30,7 @@ class FolderLock:
             _seize(self._descriptor)
         except OSError as error:
             self.release()
-            raise ConfigError(f"Thư mục dữ liệu {folder} đang được một {holder} khác sử dụng.") from error
+            raise HeldError(f"Thư mục dữ liệu {folder} đang được một {holder} khác sử dụng.") from error
 
     def __enter__(self) -> Self:
         return self

@@ -20,7 +20,7 @@ from hub.commands import cli, main
 from hub.configuration import HubConfiguration
 from runtime import config, logs
 from tests.support.agency import AgencyClient
-from tests.support.hub_process import HubProcess, lienthong_hub
+from tests.support.hub_process import PROGRAM, HubProcess, lienthong_hub
 
 REPOSITORY = Path(__file__).parents[2]
 VIETNAMESE = re.compile("[ăâđêôơưàảãáạắằẳẵặấầẩẫậéèẻẽẹếềểễệíìỉĩịóòỏõọốồổỗộớờởỡợúùủũụứừửữựýỳỷỹỵ]", re.IGNORECASE)
@@ -206,9 +206,10 @@ def test_serve_without_a_hub_ends_with_2(here: Run, tmp_path: Path):
     assert "hub.toml" in said
 
 
-def test_second_hub_on_the_same_data_ends_with_2(running: HubProcess):
+def test_second_hub_on_the_same_data_waits_and_ends_with_1(running: HubProcess):
+    """Not with 2, after which the unit does not try again: whoever has the ledger may end."""
     done = running.run("serve")
-    assert done.returncode == 2
+    assert done.returncode == 1
     assert "tiến trình trục khác" in done.stderr
     assert running.run("status").returncode in {0, 1}  # the first one goes on
     assert running.run("agency", "list").returncode == 0
@@ -220,6 +221,63 @@ def test_port_that_is_taken_ends_with_1(running: HubProcess, tmp_path: Path):
     done = other.run("serve")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
+
+
+def holding(folder: Path) -> subprocess.Popen[str]:
+    """A process that has the ledger of this hub, as a command has for a moment."""
+    script = (
+        "import sys, time\nfrom pathlib import Path\nfrom runtime.lock import FolderLock\n"
+        "lock = FolderLock(Path(sys.argv[1]), 'tiến trình trục')\nprint('held', flush=True)\nsys.stdin.read()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, folder / "data"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_hub_that_starts_while_a_command_has_the_ledger_waits_for_it(tmp_path: Path):
+    hub = HubProcess(tmp_path / "hub")
+    with holding(hub.folder) as command:
+        starting = subprocess.Popen(
+            [PROGRAM, "serve", "--dir", hub.folder], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        with pytest.raises(subprocess.TimeoutExpired):  # it would have started, or given up
+            starting.wait(3)
+        command.communicate("")
+    assert starting.stderr is not None
+    assert any("hub.started" in line for line in starting.stderr)
+    starting.terminate()
+    starting.communicate()
+    assert starting.returncode == 0
+
+
+def test_commands_that_look_take_nothing_from_a_hub_that_starts(here: Run, tmp_path: Path):
+    """No lock, no migration, no stray removed: they read what is there, also while another has the ledger."""
+    hub = HubProcess(tmp_path / "hub")
+    assert here("agency", "list", "--json", "--dir", hub.folder)[:2] == (0, "[]\n")
+    assert not (hub.folder / "data").exists()
+    assert here("agency", "add", "H21.16", "--name", "Sở A", "--dir", hub.folder)[0] == 0
+    stray = hub.folder / "data/payloads/receiving/1-1.part"
+    stray.write_bytes(b"half")
+    with holding(hub.folder) as command:
+        assert "Sở A" in here("agency", "list", "--dir", hub.folder)[1]
+        assert here("dead", "--dir", hub.folder)[0] == 0
+        assert json.loads(here("status", "--json", "--dir", hub.folder)[1])["running"] is False
+        command.communicate("")
+    assert stray.exists()
+
+
+def test_change_while_another_has_the_ledger_ends_with_1(here: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("hub.offline.PATIENCE", 0.2)
+    hub = HubProcess(tmp_path / "hub")
+    with holding(hub.folder) as command:
+        code, _, said = here("agency", "add", "H21.16", "--dir", hub.folder)
+        assert code == 1
+        assert "tiến trình trục khác" in said
+        command.communicate("")
+    assert here("agency", "add", "H21.16", "--dir", hub.folder)[0] == 0
 
 
 # agencies, running and stopped
