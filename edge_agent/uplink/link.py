@@ -129,9 +129,10 @@ class HubLink:
     async def trust(self) -> bytes:
         """The trust bundle as the hub publishes it (JSON)."""
         async with self._request("GET", TRUST_PATH, None, {}) as response:
+            data = await _whole(response)
             if response.status != HTTPStatus.OK:
                 raise ExchangeError(errors.BAD_ANSWER, status=response.status)
-            return await _whole(response)
+            return data
 
     async def upload(self, attachment: StoredAttachment, payloads: Payloads) -> None:
         """Bring one payload to the hub, from the octet on that it does not have yet."""
