@@ -14,7 +14,6 @@ from protocol.errors import UNKNOWN_FORMAT, ExchangeError
 from protocol.namespaces import QCVN
 from protocol.package_a import AttachmentData, AttachmentStart, EnvelopeReady, PackageAReader
 
-_XML_LIMIT: Final = 8 << 20  # octets of a file without attachments
 _STEP: Final = 1 << 20
 
 
@@ -36,7 +35,7 @@ def read(data: bytes) -> SealedFile:
 
 
 def _in_tree(data: bytes) -> etree._Element:
-    root = xml_reading.parse(data, max_size=_XML_LIMIT)
+    root = xml_reading.parse(data)
     found = list(root.iter(f"{{{QCVN}}}edXMLEnvelope"))
     if len(found) != 1:
         raise ExchangeError(UNKNOWN_FORMAT, envelopes=len(found))

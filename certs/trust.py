@@ -127,12 +127,15 @@ class Trust:
         seen = self._stat()
         if seen == self._seen:
             return False
-        self._seen = seen
         try:
-            return self.update(TrustBundle.load(self._source))
+            taken = self.update(TrustBundle.load(self._source))
         except ConfigError as error:
             self.problem = str(error)
-            return False
+            if isinstance(error.__cause__, OSError) and seen is not None:
+                return False  # it is there and could not be read now (too many open files): the next call looks again
+            taken = False
+        self._seen = seen
+        return taken
 
     def update(self, bundle: TrustBundle) -> bool:
         """Take over intermediates, lists and log keys of a newer bundle of our roots; `False`: nothing was good."""
@@ -168,7 +171,7 @@ class Trust:
         for pem in crls:
             try:
                 new = revocation.read(pem, (*self._anchors.intermediates, *self._anchors.roots))
-                held = self._lists.get(new.issuer)
+                held = taken[new.issuer][0] if new.issuer in taken else self._lists.get(new.issuer)
                 if held is not None and new.number < held.number:
                     raise CrlError(f"number {new.number} is below {held.number}")  # noqa: TRY301 - joins the others
                 taken[new.issuer] = new, pem

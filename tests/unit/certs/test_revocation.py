@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import resource
 import threading
 from datetime import datetime
 from pathlib import Path
@@ -94,6 +95,34 @@ def test_unreadable_list_keeps_the_last_good_one_and_is_reported(province: Provi
     province.authority.crl(at=NOW + DAY)
     assert code_of(trust, der, NOW + DAY) == "seal.certificate-revoked"
     assert trust.problem == ""
+
+
+def test_list_that_could_not_be_read_for_a_moment_is_read_at_the_next_check(province: Province):
+    """Too many open files when the revocation came: it must not wait for the next change of the list."""
+    der, trust = province.agency(), province.trust()
+    assert code_of(trust, der) == "good"
+    province.authority.revoke(serial_of(der), at=NOW)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        assert code_of(trust, der) == "good"
+        assert trust.problem != ""
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert code_of(trust, der) == "seal.certificate-revoked"
+    assert trust.problem == ""
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_of_two_lists_of_one_issuer_in_a_bundle_the_newer_is_taken(province: Province, newest_first: bool):
+    der, bundle = province.agency(), TrustBundle.load(province.ca)
+    trust = Trust(bundle)
+    province.authority.revoke(serial_of(der), at=NOW)
+    newer = TrustBundle.load(province.ca).crls
+    both = (*newer, *bundle.crls) if newest_first else (*bundle.crls, *newer)
+    trust.update(TrustBundle(roots=bundle.roots, crls=both))
+    assert code_of(trust, der) == "seal.certificate-revoked"
+    assert trust.bundle.crls == newer
 
 
 def test_older_list_is_not_taken_back(province: Province):
