@@ -81,6 +81,7 @@ class Twin:
         self._waiting: dict[str, list[int]] = {code: [] for code in self._known}
         self._delivered: set[tuple[str, int]] = set()  # (agency, number)
         self._states: dict[tuple[int, str], lifecycle.State] = {}
+        self._stopped: dict[tuple[int, str], int] = {}  # the recall that withdrew it
 
     async def send(self, caller: Caller, submission: Submission, uploads: AsyncIterator[Upload]) -> Accepted:
         """See `Exchange.send`. Secret marks are looked for before an upload is touched."""
@@ -91,11 +92,12 @@ class Twin:
         secrecy.refuse_marked(document)
         required.check_document(document)
         recipients = self._recipients(document)
+        recalled = self._recalled(caller, document)
         attachments = await _receive(document.references, uploads)
         if not envelope:
             document, attachments = _settled(document, attachments)
             envelope = write_envelope(document, envelope_id=_PLAIN_ID)
-        return self._accept(caller, document, envelope, attachments, recipients)
+        return self._accept(caller, document, envelope, attachments, recipients, recalled)
 
     async def report(self, caller: Caller, submission: Submission) -> Accepted:
         """See `Exchange.report`; the lifecycle table decides, late and repeated reports are recorded."""
@@ -105,15 +107,16 @@ class Twin:
         self._check_sender(caller, status.sender)
         secrecy.refuse_marked(status)
         required.check_status(status)
-        document = self._answered(caller, status.response_for[0])
+        event = lifecycle.event_of_status(status.status_code)
+        document = self._meant(caller, status, event)
         identity = (caller.agency, document.summary.document_id, message_digest(envelope))
         if identity in self._identities:
             return self._again(identity)
-        event = lifecycle.event_of_status(status.status_code)
-        addressees = self._move(caller, document, event)
+        concerned = self._concerned(caller, document, event)
         number = self._keep("status", caller.agency, document.summary.document_id, status, envelope=envelope)
         self._identities[identity] = number
-        self._hand(number, addressees)
+        has_it = tuple(recipient for recipient in concerned if self._move(document, recipient, event, number))
+        self._hand(number, has_it if lifecycle.may_cause(event) is Party.SENDER else (document.summary.sender,))
         return Accepted(number=number, document_id=document.summary.document_id)
 
     async def pending(
@@ -132,7 +135,8 @@ class Twin:
 
     async def fetch(self, caller: Caller, number: int) -> Delivery:
         """See `Exchange.fetch`."""
-        if number not in self._mailbox(caller) and (caller.agency, number) not in self._delivered:
+        known = number in self._mailbox(caller) or (caller.agency, number) in self._delivered
+        if not known or (number, caller.agency) in self._stopped:
             raise ExchangeError(errors.DOCUMENT_NOT_FOUND)
         kept = self._kept[number]
         return Delivery(
@@ -176,6 +180,7 @@ class Twin:
         envelope: bytes,
         attachments: tuple[KeptAttachment, ...],
         recipients: tuple[str, ...],
+        recalled: tuple[_Kept, ...],
     ) -> Accepted:
         digest = message_digest(envelope)
         new = document.bussiness.doc_type == BussinessDocType.NEW
@@ -194,8 +199,7 @@ class Twin:
             attachments=attachments,
         )
         self._identities[identity] = number
-        self._hand(number, recipients)
-        self._states |= {(number, recipient): lifecycle.DA_GUI for recipient in recipients}
+        self._hand(number, tuple(to for to in recipients if self._reached(recalled, to, number)))
         return Accepted(number=number, document_id=document.header.document_id)
 
     def _again(self, identity: tuple[str, str, str]) -> Accepted:
@@ -227,7 +231,8 @@ class Twin:
         return number
 
     def _hand(self, number: int, recipients: tuple[str, ...]) -> None:
-        self._kept[number] = msgspec.structs.replace(self._kept[number], recipients=recipients)
+        known = self._kept[number].recipients
+        self._kept[number] = msgspec.structs.replace(self._kept[number], recipients=(*known, *recipients))
         for recipient in recipients:
             self._waiting[recipient].append(number)
 
@@ -237,14 +242,15 @@ class Twin:
     def _confirm(self, caller: Caller, number: int) -> Confirmation:
         if (caller.agency, number) in self._delivered:
             return Confirmation(number=number, outcome="already")
-        if number not in self._mailbox(caller):
+        if number in self._mailbox(caller):
+            self._waiting[caller.agency].remove(number)
+        elif (number, caller.agency) not in self._stopped:
             return Confirmation(number=number, outcome="unknown")
-        self._waiting[caller.agency].remove(number)
         self._delivered.add((caller.agency, number))
         kept = self._kept[number]
         if isinstance(kept.message, Document):
-            self._states[number, caller.agency] = self._outcome(number, caller.agency, Event.ARRIVED).state
             self._notify(kept, caller.agency)
+            self._move(kept, caller.agency, Event.ARRIVED, number)
         return Confirmation(number=number, outcome="delivered")
 
     def _notify(self, document: _Kept, recipient: str) -> None:
@@ -267,30 +273,90 @@ class Twin:
         number = self._keep("notice", recipient, header.document_id, arrived)
         self._hand(number, (document.summary.sender,))
 
-    def _answered(self, caller: Caller, response: ResponseFor) -> _Kept:
-        """The document that a status is about: of this id, sent or received by the caller."""
-        key = document_ids.key(response.document_id)
-        for kept in self._kept.values():
-            parties = {kept.summary.sender, *kept.recipients}
-            same = isinstance(kept.message, Document) and document_ids.key(kept.summary.document_id) == key
-            if same and caller.agency in parties:
-                return kept
-        raise ExchangeError(errors.STATUS_NOT_YOURS, element="MessageHeader.ResponseFor.DocumentId")
+    def _named(self, document_id: str) -> list[_Kept]:
+        key = document_ids.key(document_id)
+        documents = [kept for kept in self._kept.values() if isinstance(kept.message, Document)]
+        return [kept for kept in documents if document_ids.key(kept.summary.document_id) == key]
 
-    def _move(self, caller: Caller, document: _Kept, event: Event) -> tuple[str, ...]:
-        """Apply a report to each pair (document, recipient) that it concerns; who gets to see it."""
-        number, sender = document.summary.number, document.summary.sender
-        concerned = document.recipients if lifecycle.may_cause(event) is Party.SENDER else (caller.agency,)
-        for recipient in concerned:
+    def _recalled(self, caller: Caller, document: Document) -> tuple[_Kept, ...]:
+        """What a recall document takes back: the sender's own documents that it names."""
+        if document.bussiness.doc_type != BussinessDocType.RECALL:
+            return ()
+        names = (document.bussiness.document_id, *(one.document_id for one in document.header.response_for))
+        own = [[kept for kept in self._named(name) if kept.summary.sender == caller.agency] for name in names if name]
+        if not all(own):
+            raise ExchangeError(errors.DOCUMENT_NOT_FOUND, element="ResponseFor.DocumentId")
+        return tuple(found[0] for found in own)
+
+    def _meant(self, caller: Caller, status: StatusMessage, event: Event) -> _Kept:
+        """The one document that a status is about, sent or received by the caller."""
+        found = {
+            kept.summary.number: kept
+            for response in status.response_for
+            if response.document_id
+            for kept in [self._answered(caller, response, event)]
+        }
+        if len(found) > 1:
+            raise ExchangeError(errors.ELEMENT_RANGE, element="MessageHeader.ResponseFor")
+        for kept in found.values():
+            return kept
+        raise ExchangeError(errors.DOCUMENT_NOT_FOUND, element="ResponseFor.DocumentId")
+
+    def _answered(self, caller: Caller, response: ResponseFor, event: Event) -> _Kept:
+        """Of the same name, the document of the agency that `response` names, or for a sender's event the caller's."""
+        known = [
+            kept
+            for kept in self._named(response.document_id)
+            if caller.agency == kept.summary.sender or caller.agency in kept.recipients
+        ]
+        own = lifecycle.may_cause(event) is Party.SENDER or not response.organ_id
+        owner = caller.agency if own else canonical(response.organ_id)
+        known.sort(key=lambda kept: kept.summary.sender != owner)
+        if not known:
+            raise ExchangeError(errors.DOCUMENT_NOT_FOUND, element="ResponseFor.DocumentId")
+        return known[0]
+
+    def _concerned(self, caller: Caller, document: _Kept, event: Event) -> tuple[str, ...]:
+        """The recipients in whose life of the document the event counts. Raises before anything is moved."""
+        sender, by_sender = document.summary.sender, lifecycle.may_cause(event) is Party.SENDER
+        for recipient in document.recipients if by_sender else (caller.agency,):
             lifecycle.check_reporter(event, caller.agency, sender=sender, recipient=recipient)
-        outcomes = {recipient: self._outcome(number, recipient, event) for recipient in concerned}
-        for recipient, outcome in outcomes.items():
-            self._states[number, recipient] = outcome.state
-            if outcome.effect is Effect.STOP_UNDELIVERED:
-                self._waiting[recipient].remove(number)
-        if concerned == (caller.agency,) and caller.agency != sender:
-            return (sender,)
-        return tuple(to for to, outcome in outcomes.items() if outcome.effect is not Effect.STOP_UNDELIVERED)
+        if not by_sender:
+            if caller.agency not in document.recipients:
+                raise ExchangeError(errors.STATUS_NOT_YOURS, element="MessageHeader.From.OrganId")
+            self._outcome(document.summary.number, caller.agency, event)
+            return (caller.agency,)
+        allowed = tuple(to for to in document.recipients if self._allows(document.summary.number, to, event))
+        if not allowed:
+            raise ExchangeError(errors.STATUS_NOT_ALLOWED, element="MessageHeader.StatusCode")
+        return allowed
+
+    def _allows(self, number: int, recipient: str, event: Event) -> bool:
+        try:
+            self._outcome(number, recipient, event)
+        except ExchangeError:
+            return False
+        return True
+
+    def _move(self, document: _Kept, recipient: str, event: Event, cause: int) -> bool:
+        """One recipient's life goes on, by the message `cause`; False where the hub has stopped its copy."""
+        place = (document.summary.number, recipient)
+        before, outcome = self._states.get(place, lifecycle.DA_GUI), self._outcome(*place, event)
+        self._states[place] = outcome.state
+        if outcome.effect is Effect.STOP_UNDELIVERED:
+            self._waiting[recipient].remove(document.summary.number)
+            self._stopped[place] = cause
+        elif outcome.effect is Effect.ASK_RECALL and before == lifecycle.DUNG_GUI:
+            recall = self._stopped[place]
+            if recipient not in self._kept[recall].recipients:
+                self._hand(recall, (recipient,))
+        return outcome.state != lifecycle.DUNG_GUI
+
+    def _reached(self, recalled: tuple[_Kept, ...], recipient: str, cause: int) -> bool:
+        """Whether a recipient gets this document: of a recall, who has one of the recalled or never was sent any."""
+        concerned = [kept for kept in recalled if recipient in kept.recipients]
+        has_it = [self._move(kept, recipient, Event.RECALL_DOCUMENT, cause) for kept in concerned]
+        return not concerned or any(has_it)
 
     def _outcome(self, number: int, recipient: str, event: Event) -> lifecycle.Outcome:
         return lifecycle.apply(self._states.get((number, recipient), lifecycle.DA_GUI), event)

@@ -112,7 +112,7 @@ async def test_nobody_acts_for_another(twin: Twin):
     assert await kind_of_refusal(twin.fetch(STRANGER, number)) == "document.not-found"
     assert (await twin.confirm(STRANGER, [number]))[0].outcome == "unknown"
     foreign = replace(STATUS, sender=Organization(organ_id=STRANGER.agency))
-    assert await kind_of_refusal(twin.report(STRANGER, plain(foreign))) == "document.status-not-yours"
+    assert await kind_of_refusal(twin.report(STRANGER, plain(foreign))) == "document.not-found"
 
 
 async def test_unknown_recipients_and_secret_marks_are_refused_before_an_upload_is_touched(twin: Twin):
