@@ -55,6 +55,20 @@ class MutualTls:
         agency = self._registry.speaker(peer.agency, to_milliseconds(now))
         return Caller(agency=agency.code, proof="mutual-tls", certificate=peer.fingerprint.hex())
 
+    def claimed(self, request: web.Request) -> str:
+        """The agency that the certificate names, whether or not it is believed; "" for none. For the audit only."""
+        channel = request.get_extra_info("ssl_object")
+        der = channel.getpeercert(binary_form=True) if isinstance(channel, ssl.SSLObject) else None
+        if not der:
+            return ""
+        registered = self._registry.of_certificate(hashlib.sha256(der).digest())
+        if registered is not None:
+            return registered
+        try:
+            return self._trust.agency_of(der)
+        except ExchangeError:
+            return ""
+
     def _peer(self, request: web.Request) -> _Peer:
         channel = request.get_extra_info("ssl_object")
         if not isinstance(channel, ssl.SSLObject):

@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
+from typing import Final
 
 from aiohttp import web
 
@@ -36,7 +37,7 @@ from hub.ledger.records import to_milliseconds
 from hub.registry import Registry
 from hub.uploads import Uploads
 from hub.works import Refuse
-from protocol import errors
+from protocol import agency_codes, errors
 from protocol.checkpoint import LogKey
 from protocol.errors import ExchangeError
 from protocol.exchange import Caller
@@ -57,6 +58,9 @@ HEADERS_LIMIT = 64 << 10
 UPKEEP_SECONDS = 300.0
 LOCK_SECONDS = 10.0
 """How long a hub that starts waits for whoever has the ledger."""
+
+CLAIMED: Final[web.RequestKey[str]] = web.RequestKey("claimed", str)
+"""The agency that a request without a certificate names."""
 
 _log = logs.get(__name__)
 
@@ -206,21 +210,37 @@ class Hub:
         if shows_certificate(request):
             return self._authenticate(request)
         agency = self.registry.find(organ_id)
+        # a code, or nothing: what a stranger writes there otherwise may be anything
+        request[CLAIMED] = agency.code if agency is not None else organ_id * agency_codes.is_plausible(organ_id)
         expected = agency.token_hash if agency is not None else None
         good = hmac.compare_digest(token_hash(token), expected or bytes(32)) and expected is not None
         if agency is None or not good:
             raise ExchangeError(errors.UNAUTHENTICATED)
-        self.registry.speaker(agency.code, to_milliseconds(self._now()))
+        now = self._now()
+        self.registry.speaker(agency.code, to_milliseconds(now))
+        check_clock(request, now, self.configuration.clock_tolerance)
         return Caller(agency=agency.code, proof="token")
 
     async def _audit(self, package: str, request: web.Request, error: ExchangeError) -> None:
-        """One line for every refusal; an event of the evidence log when an agency is behind it."""
+        """One line for every refusal; an event of the evidence log when an agency is behind it.
+
+        Of somebody who was not proved, the line says who it claims to be.
+        """
         caller = request.get(CALLER)
         self.health.refusals.labels(error.kind.code).inc()
         agency = caller.agency if caller is not None else ""
         # an element path of a marked document can hold what its author put into a name (AC-4.2a-4)
         element = "" if error.kind is errors.SECRET_MARK else error.element
-        _log.warning("refused", package=package, agency=agency, code=error.kind.code, element=element)
+        claim = {} if caller is not None else {"claimed": request.get(CLAIMED) or self._mutual_tls.claimed(request)}
+        _log.warning(
+            "refused",
+            package=package,
+            agency=agency,
+            **claim,
+            remote=request.remote,
+            code=error.kind.code,
+            element=element,
+        )
         if caller is None or error.kind.temporary:
             return
         rule = str(error.details.get("rule", "")) if error.kind is errors.SECRET_MARK else ""

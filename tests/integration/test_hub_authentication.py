@@ -105,15 +105,20 @@ OPERATIONS: dict[str, Callable[[AgencyClient], Awaitable[object]]] = {
 }
 
 
-async def all_refused(at: Stage, client: AgencyClient, kind: ErrorKind) -> None:
-    """Every operation, with an audit line and nothing stored; not even evidence, so nobody can fill it unproved."""
+async def all_refused(at: Stage, client: AgencyClient, kind: ErrorKind, claimed: str) -> None:
+    """Every operation, with an audit line and nothing stored; not even evidence, so nobody can fill it unproved.
+
+    The line names nobody as proved, and says whom the certificate names and where it came from.
+    """
     before, leaves = held(at.hub), at.hub.hub.ledger.log.size
     for name, operation in OPERATIONS.items():
         at.lines.clear()
         with pytest.raises(ExchangeError) as caught:
             await operation(client)
         assert caught.value.kind is kind, name
-        assert [line["code"] for line in at.lines if line["event"] == "refused"] == [kind.code], name
+        (line,) = [line for line in at.lines if line["event"] == "refused"]
+        said = (line["code"], line["agency"], line["claimed"], line["remote"])
+        assert said == (kind.code, "", claimed, "127.0.0.1"), name
     assert (held(at.hub), at.hub.hub.ledger.log.size) == (before, leaves)
 
 
@@ -122,7 +127,7 @@ async def all_refused(at: Stage, client: AgencyClient, kind: ErrorKind) -> None:
 
 async def test_without_a_certificate_nothing_is_possible(at: Stage):
     async with naked(at, tls.client_context(at.sender.trust.roots)) as client:
-        await all_refused(at, client, errors.UNAUTHENTICATED)
+        await all_refused(at, client, errors.UNAUTHENTICATED, "")
 
 
 async def test_certificate_of_another_ca_does_not_get_through_the_handshake(at: Stage, tmp_path: Path):
@@ -148,7 +153,7 @@ async def test_certificate_that_the_registry_never_saw_is_nobody(at: Stage, tmp_
     keys.write_key(tmp_path / "key", key)
     (tmp_path / "pem").write_bytes(authority.chain_pem(authority.issue_agency(request, "H21.16", at=datetime.now(UTC))))
     async with naked(at, tls.client_context(at.sender.trust.roots, tmp_path / "pem", tmp_path / "key")) as client:
-        await all_refused(at, client, errors.NOT_REGISTERED)
+        await all_refused(at, client, errors.NOT_REGISTERED, "H21.16")
 
 
 async def test_tls_1_2_is_refused(at: Stage):
@@ -291,7 +296,7 @@ async def test_ac_8_2c_4_revoked_certificate_is_refused_at_once_on_an_open_conne
     assert fault is not None
     assert fault.kind is errors.CERTIFICATE_REVOKED
     writer.close()
-    await all_refused(at, stranger, errors.CERTIFICATE_REVOKED)
+    await all_refused(at, stranger, errors.CERTIFICATE_REVOKED, stranger.code)
     assert at.hub.hub.ledger.find_delivery(accepted.number, stranger.code).state == "waiting"
 
 
@@ -324,7 +329,7 @@ async def test_suspended_agency_is_refused_at_once_and_finds_its_mail_when_it_re
     await stranger.pending()
     accepted = await at.sender.send(at.sealed(at.unsealed(to=(stranger.code,))))
     await at.hub.hub.administration.suspend(stranger.code)
-    await all_refused(at, stranger, errors.SUSPENDED)
+    await all_refused(at, stranger, errors.SUSPENDED, stranger.code)
     await at.hub.hub.administration.resume(stranger.code)
     assert [one.number for one in await stranger.pending()] == [accepted.number]
 

@@ -101,6 +101,11 @@ class Stage:
         """The sender's own true seal over whatever the tree says."""
         return seal(etree.tostring(tree), self.sender.signer)
 
+    def named(self, line: Line, *, proved: bool = True) -> None:
+        """The audit line says whose request it was: the agency that proved itself, or the one that it claims to be."""
+        said = (line["agency"], line.get("claimed"), line["remote"])
+        assert said == ((self.sender.code, None, "127.0.0.1") if proved else ("", self.sender.code, "127.0.0.1"))
+
     async def refused(
         self, attempt: Awaitable[object], kind: ErrorKind, element: str | None = None, *, event: bool | None = None
     ) -> ExchangeError:
@@ -117,7 +122,7 @@ class Stage:
         """The traces that a refusal leaves are the right ones; afterwards a good document is accepted as ever."""
         audit = [line for line in self.lines if line["event"] == "refused"]
         assert [line["code"] for line in audit] == [kind.code]
-        assert audit[0]["agency"] == (self.sender.code if event else audit[0]["agency"])
+        self.named(audit[0], proved=event or "claimed" not in audit[0])
         refusals = events(self.hub, leaves)
         assert [(leaf.type, leaf.agency, leaf.reason) for leaf in refusals] == [
             ("refused", self.sender.code, kind.code)
