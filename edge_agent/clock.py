@@ -19,8 +19,13 @@ def system_clock() -> datetime:
     return datetime.now(UTC)
 
 
-HORIZON: Final = timedelta(hours=2)
-"""Longer than any back-off: a next try planned farther off was written under a wrong clock, and is due."""
+def is_due(next_attempt_at: str, planned_at: str, now: datetime) -> bool:
+    """Whether a try planned at `planned_at` for `next_attempt_at` (RFC 3339 UTC) may be made now.
+
+    A plan made later than now was made under a wrong clock, however long its wait is, and holds nobody back.
+    The queues on disk ask the same in SQL.
+    """
+    return next_attempt_at <= to_text(now) or planned_at > to_text(now)
 
 
 def to_text(moment: datetime) -> str:

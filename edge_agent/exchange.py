@@ -7,7 +7,7 @@ and `confirm` are the inbox's `pull` route: what is confirmed here was handed to
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Final
 
 from edge_agent.clock import Clock, from_text
@@ -20,6 +20,7 @@ from edge_agent.store import Store
 from protocol import document_ids, errors
 from protocol.errors import ExchangeError
 from protocol.exchange import (
+    EVERY_KIND,
     Accepted,
     Caller,
     Confirmation,
@@ -30,10 +31,12 @@ from protocol.exchange import (
     Trace,
     Upload,
 )
-from protocol.model import Organization, Reference
+from protocol.model import Kind, Organization, Reference
 
 STEP: Final = 0.5
 """Seconds between two looks of a caller that waits."""
+TRACES_AT_ONCE: Final = 500
+"""Statuses and delivery events in one answer; callers ask again after the last number."""
 
 
 class LocalAttachment:
@@ -70,11 +73,19 @@ class EdgeExchange:
         """A business status into the outbox."""
         return await self.send(caller, submission, _NoUploads())
 
-    async def pending(self, caller: Caller, *, limit: int, wait_seconds: float = 0) -> Sequence[Summary]:  # noqa: ARG002 -- every caller is this agency
+    async def pending(
+        self,
+        caller: Caller,  # noqa: ARG002 -- every caller is this agency
+        *,
+        limit: int,
+        wait_seconds: float = 0,
+        kinds: Collection[Kind] = EVERY_KIND,
+        receipts: bool = False,  # noqa: ARG002 -- the agent keeps them; no answer carries them
+    ) -> Sequence[Summary]:
         """What the local system has not confirmed, most urgent first."""
         waited = 0.0
         while True:
-            found = await self._store.run(self._store.inbox.waiting, "pull", limit)
+            found = await self._store.run(self._store.inbox.waiting, "pull", limit, kinds)
             if found or waited >= wait_seconds:
                 return [summary_of(row) for row in found]
             await asyncio.sleep(STEP)
@@ -101,7 +112,7 @@ class EdgeExchange:
     async def traces(self, caller: Caller, *, document_id: str = "", after: int = 0) -> Sequence[Trace]:  # noqa: ARG002 -- every caller is this agency
         """Statuses and delivery events, by their number in the inbox."""
         key = document_ids.key(document_id) if document_id else ""
-        rows = await self._store.run(self._store.inbox.reports, after, key)
+        rows = await self._store.run(self._store.inbox.reports, after, key, limit=TRACES_AT_ONCE)
         return [await self._trace(row) for row in rows]
 
     async def organizations(self, caller: Caller) -> Sequence[Organization]:  # noqa: ARG002 -- every caller is this agency

@@ -1,9 +1,16 @@
-"""The polling task: hub's mailbox → inbox, durable first, confirmed then; a wrong message never blocks the others.
+"""The polling task: hub's mailbox → inbox, durable first, confirmed then; no message ever blocks the others.
 
     fetch → checks → durable in the inbox → confirm        (a crash between the last two only repeats the confirmation)
 
-A message that fails its checks for good is held: it stays at the hub, unconfirmed, is tried again later and later, and
-a person sees it. Outbound only: the poll is held open by the hub, nothing listens here.
+what failed                                         what happens
+a check, for good                                   the message is held: it stays at the hub, unconfirmed, is tried
+                                                    again later and later, and a person sees it at once
+anything else about one message, unknown errors     it is held likewise, tried again soon; an alarm when it goes on
+the line while it was fetched                       likewise, and the hub is asked whether it is there at all
+the hub is away, or refuses this agency             the round ends; everyone waits (back-off)
+this machine cannot judge seals now                 likewise
+
+Urgent first, whatever is held. Outbound only: the poll is held open by the hub, nothing listens here.
 """
 
 from __future__ import annotations
@@ -14,12 +21,12 @@ from datetime import timedelta
 from typing import Final
 
 from edge_agent.backoff import Backoff, Random
-from edge_agent.clock import HORIZON, Clock, to_text
+from edge_agent.clock import Clock, is_due, to_text
 from edge_agent.receiving import Receiver
 from edge_agent.records import Held
 from edge_agent.store import Store
 from edge_agent.uplink import HubLink
-from edge_agent.verdicts import AGENCY
+from edge_agent.verdicts import CALLER, HUB, LINE
 from edge_agent.waiting import pause, unless
 from edge_agent.watching import Watchman
 from protocol import errors
@@ -29,6 +36,10 @@ from runtime import logs
 
 HELD: Final = Backoff(first=60.0, longest=3600.0)
 """Tries of a message that failed its checks."""
+UNFETCHED: Final = Backoff(first=1.0, longest=600.0)
+"""Tries of a message that could not be fetched or kept."""
+PATIENCE: Final = 5
+"""Such tries in a row before a person is told."""
 CONFIRM_AFTER: Final = 20
 """Messages that are confirmed in one request."""
 NOTHING_NEW: Final = 2.0
@@ -76,7 +87,7 @@ class Poller:
     async def _round(self, drain: asyncio.Event) -> float:
         """One poll and what it brings; seconds to wait before the next."""
         try:
-            await self._confirm()
+            await self._confirm_all()
             held = {one.hub_number: one for one in await self._store.run(self._store.inbox.held)}
             waiting = await unless(drain, self._link.pending(self._batch + len(held), self._poll_wait))
             if waiting is None:
@@ -84,49 +95,78 @@ class Poller:
             await self._watchman.reached("poll")
             await self._watchman.clear("agency")
             news = await self._receive_all(waiting, held, drain)
-            await self._confirm()
+            await self._confirm_all()
         except ExchangeError as error:
             return await self._failed(error)
         self._failures = 0
         return NOTHING_NEW if waiting and not news else 0.0
 
     async def _receive_all(self, waiting: tuple[Summary, ...], held: dict[int, Held], drain: asyncio.Event) -> int:
-        news = 0
+        news, again = 0, []
         for summary in waiting:
             if drain.is_set():
                 break
-            if not await self._is_due(summary, held):
-                continue
-            news += await self._receive(summary, held.get(summary.number))
-            if news and news % CONFIRM_AFTER == 0:
-                await self._confirm()
+            standing = await self._store.run(self._store.inbox.standing, summary.number, summary.digest)
+            before = held.get(summary.number)
+            if standing == "known":
+                again.append(summary.number)
+            elif before is None or is_due(before.next_attempt_at, before.planned_at, self._clock()):
+                if standing == "renumbered":
+                    await self._tell_renumbered(summary)
+                news += await self._receive(summary, before)
+                if news and news % CONFIRM_AFTER == 0:
+                    await self._confirm_all()
+        if again:  # everything here was confirmed before the hub was asked: the hub was set back since
+            await self._confirm(again)
         return news
 
-    async def _is_due(self, summary: Summary, held: dict[int, Held]) -> bool:
-        before = held.get(summary.number)
-        now = self._clock()
-        if before is not None and to_text(now) < before.next_attempt_at < to_text(now + HORIZON):
-            return False
-        return not await self._store.run(self._store.inbox.knows, summary.number)
+    async def _tell_renumbered(self, summary: Summary) -> None:
+        """A hub that was restored from a backup may use a number again; a number is not what makes two messages one."""
+        _log.error("renumbered", hub_number=summary.number)
+        await self._watchman.alarm(
+            "hub-numbers",
+            f"Trục dùng lại số {summary.number} cho một văn bản khác (có thể vừa khôi phục từ bản sao lưu)."
+            " Văn bản mới vẫn được nhận.",
+        )
 
     async def _receive(self, summary: Summary, before: Held | None) -> int:
+        """1 when the message is in the inbox; 0 when it is held, or gone from the mailbox.
+
+        Raises `ExchangeError` when no message can be received now.
+        """
         try:
             receipt = await self._receiver.receive(summary)
         except ExchangeError as error:
-            if error.kind.temporary or error.kind in AGENCY:
-                raise
-            if error.kind is not errors.DOCUMENT_NOT_FOUND:  # withdrawn by its sender between poll and fetch
-                await self._hold(summary, error, before)
+            await self._failed_one(summary, error, before)
+            return 0
+        except Exception as error:  # noqa: BLE001 -- unknown errors are temporary, and never stop the others
+            _log.exception("receive-failed", hub_number=summary.number)
+            await self._failed_one(summary, ExchangeError(errors.INTERNAL, cause=type(error).__name__), before)
             return 0
         self._arrived()
         await self._watchman.reached("receive")
         await self._watchman.clear(f"held-{summary.number}")
+        await self._watchman.clear("revocation")
         await self._watchman.see(receipt)
         return 1
+
+    async def _failed_one(self, summary: Summary, error: ExchangeError, before: Held | None) -> None:
+        """Raises `error` when it is about this agency or machine, `server.unreachable` when the hub is away."""
+        if error.kind is errors.TRUST_STALE:
+            await self._watchman.alarm("revocation", f"Chưa kiểm tra được dấu số của văn bản đến: {error.sentence}")
+            raise error
+        if error.kind in CALLER:
+            raise error
+        if error.kind is errors.DOCUMENT_NOT_FOUND:  # withdrawn by its sender between poll and fetch
+            return
+        await self._hold(summary, error, before)
+        if error.kind in LINE | HUB:
+            await self._link.checkpoint()  # the line, or this message: a question that costs nothing tells
 
     async def _hold(self, summary: Summary, error: ExchangeError, before: Held | None) -> None:
         attempts = 1 if before is None else before.attempts + 1
         now = self._clock()
+        backoff = UNFETCHED if error.kind.temporary else HELD
         held = Held(
             hub_number=summary.number,
             kind=summary.kind,
@@ -135,28 +175,41 @@ class Poller:
             error_element=error.element,
             attempts=attempts,
             first_at=to_text(now),
-            next_attempt_at=to_text(now + timedelta(seconds=HELD.delay(attempts, self._random))),
+            next_attempt_at=to_text(now + timedelta(seconds=backoff.delay(attempts, self._random))),
+            planned_at=to_text(now),
         )
         await self._store.run(self._store.inbox.hold, held)
-        _log.error("held", hub_number=summary.number, code=error.kind.code, element=error.element)
-        text = f"Văn bản số {summary.number} của {summary.sender} trên trục không đạt kiểm tra: {error.sentence}"
-        await self._watchman.alarm(f"held-{summary.number}", text)
+        _log.error("held", hub_number=summary.number, code=error.kind.code, element=error.element, attempts=attempts)
+        await self._tell_held(held, error, before)
 
-    async def _confirm(self) -> None:
+    async def _tell_held(self, held: Held, error: ExchangeError, before: Held | None) -> None:
+        """An alarm: at once for a verdict, after some tries for what may pass by itself; the newest reason stands."""
+        if before is not None and before.error_code != held.error_code:
+            await self._watchman.clear(f"held-{held.hub_number}")
+        if error.kind.temporary and held.attempts < PATIENCE:
+            return
+        tried = f"chưa lấy về được sau {held.attempts} lần thử" if error.kind.temporary else "không đạt kiểm tra"
+        where = f"Văn bản số {held.hub_number} của {held.sender} trên trục"
+        await self._watchman.alarm(f"held-{held.hub_number}", f"{where} {tried}: {error.sentence}")
+
+    async def _confirm_all(self) -> None:
         """Tell the hub what is durable here, until nothing is left to tell."""
         while numbers := await self._store.run(self._store.inbox.unconfirmed, 500):
-            confirmations = await self._link.confirm(numbers)
-            answered = {one.number for one in confirmations}
-            for one in confirmations:
-                if one.outcome == "unknown":  # a hub that was set back; the message is safe here
-                    _log.warning("confirmed-unknown", hub_number=one.number)
-            if not answered:
-                raise ExchangeError(errors.BAD_ANSWER, reason="nothing confirmed")
-            await self._store.run(self._store.inbox.confirmed, sorted(answered), self._clock())
+            await self._confirm(numbers)
+
+    async def _confirm(self, numbers: list[int]) -> None:
+        confirmations = await self._link.confirm(numbers)
+        answered = {one.number for one in confirmations}
+        for one in confirmations:
+            if one.outcome == "unknown":  # a hub that was set back; the message is safe here
+                _log.warning("confirmed-unknown", hub_number=one.number)
+        if not answered:
+            raise ExchangeError(errors.BAD_ANSWER, reason="nothing confirmed")
+        await self._store.run(self._store.inbox.confirmed, sorted(answered), self._clock())
 
     async def _failed(self, error: ExchangeError) -> float:
         self._failures += 1
-        if error.kind in AGENCY:
+        if error.kind in CALLER:
             await self._watchman.alarm("agency", error.sentence)
         await self._watchman.missed(error)
         delay = self._backoff.delay(self._failures, self._random)

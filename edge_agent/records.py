@@ -134,6 +134,8 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
     inbox: int
     route: Route
     state: Literal["CHO", "SAN_SANG", "XONG", "TU_CHOI"]
+    begun: int
+    """Calls of the local system that were begun, answered or not; counted anew after a release."""
     attempts: int
     next_attempt_at: str
     error_code: str
@@ -141,7 +143,7 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
-    """A message at the hub that this agent refuses to believe."""
+    """A message at the hub that this agent refuses to believe, or could not fetch so far."""
 
     hub_number: int
     kind: Kind
@@ -151,6 +153,7 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     first_at: str
     next_attempt_at: str
+    planned_at: str
 
 
 class SeenCheckpoint(msgspec.Struct, frozen=True, kw_only=True):

@@ -44,6 +44,7 @@ CREATE TABLE outbox (
     state TEXT NOT NULL DEFAULT 'CHO_GUI' CHECK (state IN ('CHO_GUI', 'DA_GUI', 'GUI_LOI')),
     attempts INTEGER NOT NULL DEFAULT 0,
     next_attempt_at TEXT NOT NULL,
+    planned_at TEXT NOT NULL,                            -- of next_attempt_at; later than now: by a wrong clock
     error_code TEXT NOT NULL DEFAULT '',
     error_element TEXT NOT NULL DEFAULT '',
     created_at TEXT NOT NULL,
@@ -75,7 +76,7 @@ CREATE TABLE recipients (
 -- what this agency received and verified; nothing stands here whose seal or receipt failed
 CREATE TABLE inbox (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
-    hub_number INTEGER NOT NULL UNIQUE,                  -- a second fetch of one message changes nothing
+    hub_number INTEGER NOT NULL,
     kind TEXT NOT NULL CHECK (kind IN ('document', 'status', 'notice')),
     sender TEXT NOT NULL,
     document_id TEXT NOT NULL,
@@ -90,6 +91,7 @@ CREATE TABLE inbox (
     confirmed_at TEXT,
     outbox INTEGER REFERENCES outbox (number),           -- the sent document that a status or notice is about
     state TEXT NOT NULL DEFAULT 'DA_NHAN' CHECK (state IN ('DA_NHAN', 'DA_XAC_NHAN')),
+    UNIQUE (hub_number, digest),                         -- a second fetch of one message changes nothing
     CHECK ((state = 'DA_XAC_NHAN') = (confirmed_at IS NOT NULL)),
     CHECK ((kind = 'notice') = (envelope IS NULL))
 ) STRICT;
@@ -108,8 +110,10 @@ CREATE TABLE handover (
     inbox INTEGER NOT NULL REFERENCES inbox (number),
     route TEXT NOT NULL CHECK (route IN ('folder', 'soap', 'pull')),
     state TEXT NOT NULL DEFAULT 'CHO' CHECK (state IN ('CHO', 'SAN_SANG', 'XONG', 'TU_CHOI')),
+    begun INTEGER NOT NULL DEFAULT 0,                    -- calls of the local system, counted before each is made
     attempts INTEGER NOT NULL DEFAULT 0,
     next_attempt_at TEXT NOT NULL,
+    planned_at TEXT NOT NULL,                            -- of next_attempt_at; later than now: by a wrong clock
     error_code TEXT NOT NULL DEFAULT '',
     error_text TEXT NOT NULL DEFAULT '',
     ended_at TEXT,
@@ -119,11 +123,11 @@ CREATE TABLE handover (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX handover_waiting ON handover (route, inbox) WHERE state IN ('CHO', 'SAN_SANG');
 
--- waiting at the hub, fetched, and found wrong: kept in the hub's mailbox, tried again later, shown to a person
+-- waiting at the hub, and found wrong or not to be had: kept in the hub's mailbox, tried again later, shown to a person
 CREATE TABLE held (
     hub_number INTEGER PRIMARY KEY, kind TEXT NOT NULL, sender TEXT NOT NULL,
     error_code TEXT NOT NULL, error_element TEXT NOT NULL,
-    attempts INTEGER NOT NULL, first_at TEXT NOT NULL, next_attempt_at TEXT NOT NULL
+    attempts INTEGER NOT NULL, first_at TEXT NOT NULL, next_attempt_at TEXT NOT NULL, planned_at TEXT NOT NULL
 ) STRICT;
 
 -- every checkpoint of the hub's log that passed by; two roots for one size would prove a split view

@@ -173,7 +173,7 @@ class Sender:
     async def _keep_place(self, item: Outgoing, error: ExchangeError) -> None:
         """Nobody gets through now. The order of the queue stays: what is urgent then goes first."""
         self._pause(error)
-        await self._store.run(self._store.outbox.postpone, item.number, error, until=self._clock())
+        await self._store.run(self._store.outbox.postpone, item.number, error, now=self._clock(), until=self._clock())
 
     def _pause(self, error: ExchangeError) -> None:
         self._failures += 1
@@ -182,6 +182,6 @@ class Sender:
         _log.info("hub-away", code=error.kind.code, wait=delay)
 
     async def _postpone(self, item: Outgoing, error: ExchangeError) -> None:
-        delay = timedelta(seconds=self._backoff.delay(item.attempts + 1, self._random))
-        await self._store.run(self._store.outbox.postpone, item.number, error, until=self._clock() + delay)
+        delay, now = timedelta(seconds=self._backoff.delay(item.attempts + 1, self._random)), self._clock()
+        await self._store.run(self._store.outbox.postpone, item.number, error, now=now, until=now + delay)
         _log.info("postponed", number=item.number, code=error.kind.code, wait=delay.total_seconds())

@@ -7,16 +7,16 @@ from typing import Final
 
 import msgspec
 
-from edge_agent.clock import HORIZON, to_text
+from edge_agent.clock import to_text
 from edge_agent.records import Handover, Route
 from edge_agent.store.connection import StoreConnection, note
 
-_COLUMNS: Final = "inbox, route, state, attempts, next_attempt_at, error_code, error_text"
+_COLUMNS: Final = "inbox, route, state, begun, attempts, next_attempt_at, error_code, error_text"
 _DUE: Final = f"""
 SELECT {", ".join("handover." + name.strip() for name in _COLUMNS.split(","))}
 FROM handover JOIN inbox ON inbox.number = handover.inbox
 WHERE handover.route = ? AND handover.state IN ('CHO', 'SAN_SANG')
-  AND (handover.next_attempt_at <= ? OR handover.next_attempt_at > ?)
+  AND (handover.next_attempt_at <= ? OR handover.planned_at > ?)
 ORDER BY inbox.priority DESC, inbox.number LIMIT ?"""  # noqa: S608 -- column list is a literal
 _ONE: Final = f"SELECT {_COLUMNS} FROM handover WHERE inbox = ? AND route = ?"  # noqa: S608 -- column list is a literal
 _ALL: Final = f"SELECT {_COLUMNS} FROM handover WHERE inbox = ? ORDER BY route"  # noqa: S608 -- column list is a literal
@@ -30,14 +30,18 @@ _REFUSED: Final = """
 UPDATE handover SET state = 'TU_CHOI', ended_at = ?, attempts = attempts + 1, error_code = ?, error_text = ?
 WHERE inbox = ? AND route = ? AND state = 'CHO'"""
 _POSTPONED: Final = """
-UPDATE handover SET attempts = attempts + 1, next_attempt_at = ?, error_code = ?, error_text = ?
-WHERE inbox = ? AND route = ? AND state = 'CHO'"""
+UPDATE handover SET attempts = attempts + 1, next_attempt_at = ?, planned_at = ?, error_code = ?, error_text = ?
+WHERE inbox = ? AND route = ? AND state IN ('CHO', 'SAN_SANG')"""
+_BEGUN: Final = "UPDATE handover SET begun = begun + 1 WHERE inbox = ? AND route = ? AND state = 'CHO'"
 _HURRY: Final = """
-UPDATE handover SET next_attempt_at = ?
+UPDATE handover SET next_attempt_at = ?, planned_at = ?
 WHERE route = ? AND state IN ('CHO', 'SAN_SANG') AND next_attempt_at > ?"""
 _RELEASED: Final = """
-UPDATE handover SET state = 'CHO', ended_at = NULL, next_attempt_at = ?, error_code = '', error_text = ''
+UPDATE handover SET state = 'CHO', ended_at = NULL, next_attempt_at = ?, planned_at = ?, begun = 0, attempts = 0,
+                    error_code = '', error_text = ''
 WHERE inbox = ? AND route = ? AND state = 'TU_CHOI'"""
+_STUCK: Final = """
+SELECT inbox FROM handover WHERE route = ? AND state IN ('CHO', 'SAN_SANG') AND attempts >= ? LIMIT 1"""
 _COUNTS: Final = """
 SELECT handover.route, handover.state, count(*) AS count, min(inbox.received_at) AS oldest
 FROM handover JOIN inbox ON inbox.number = handover.inbox GROUP BY handover.route, handover.state"""
@@ -60,7 +64,7 @@ class Handovers:
 
     def due(self, route: Route, now: datetime, limit: int) -> list[Handover]:
         """What may be handed over now, most urgent first."""
-        return self._store.rows(_DUE, (route, to_text(now), to_text(now + HORIZON), limit), Handover)
+        return self._store.rows(_DUE, (route, to_text(now), to_text(now), limit), Handover)
 
     def next_attempt(self, route: Route) -> str | None:
         """When the earliest waiting one may be tried; None when nothing waits."""
@@ -93,21 +97,32 @@ class Handovers:
             if connection.execute(_STAGED, (inbox, route)).rowcount:
                 note(connection, to_text(now), "handover", inbox, event="staged", detail=route)
 
-    def refused(self, inbox: int, route: Route, code: str, text: str, now: datetime) -> None:
-        """The local system said no for good: CHO → TU_CHOI. `text` is its own sentence."""
+    def refused(self, inbox: int, route: Route, code: str, text: str, now: datetime) -> bool:
+        """The local system said no for good: CHO → TU_CHOI. False in any other state: what is staged is not refused."""
         with self._store.transaction() as connection:
-            if connection.execute(_REFUSED, (to_text(now), code, text, inbox, route)).rowcount:
+            changed: int = connection.execute(_REFUSED, (to_text(now), code, text, inbox, route)).rowcount
+            if changed:
                 note(connection, to_text(now), "handover", inbox, event="refused", detail=f"{route} {code}")
+        return bool(changed)
 
-    def postpone(self, inbox: int, route: Route, code: str, text: str, *, until: datetime) -> None:
-        """A try failed and may succeed later."""
+    def begin(self, inbox: int, route: Route) -> None:
+        """The local system is about to be called; from here on it may have the message, whatever is heard of it."""
         with self._store.transaction() as connection:
-            connection.execute(_POSTPONED, (to_text(until), code, text, inbox, route))
+            connection.execute(_BEGUN, (inbox, route))
+
+    def postpone(self, inbox: int, route: Route, error: tuple[str, str], *, now: datetime, until: datetime) -> None:
+        """A try failed with `error` (code, sentence) and may succeed later."""
+        with self._store.transaction() as connection:
+            connection.execute(_POSTPONED, (to_text(until), to_text(now), *error, inbox, route))
+
+    def stuck(self, route: Route, attempts: int) -> bool:
+        """Whether anything waits on this route after at least so many tries."""
+        return self._store.value(_STUCK, (route, attempts)) is not None
 
     def release(self, inbox: int, route: Route, now: datetime) -> bool:
         """A person says: try again. TU_CHOI → CHO."""
         with self._store.transaction() as connection:
-            changed: int = connection.execute(_RELEASED, (to_text(now), inbox, route)).rowcount
+            changed: int = connection.execute(_RELEASED, (to_text(now), to_text(now), inbox, route)).rowcount
             if changed:
                 note(connection, to_text(now), "handover", inbox, event="released", detail=route)
         return bool(changed)
@@ -115,7 +130,7 @@ class Handovers:
     def hurry(self, route: Route, now: datetime) -> None:
         """A new start: everything that waits on this route is due."""
         with self._store.transaction() as connection:
-            connection.execute(_HURRY, (to_text(now), route, to_text(now)))
+            connection.execute(_HURRY, (to_text(now), to_text(now), route, to_text(now)))
 
     def counts(self) -> list[RouteCount]:
         """Queue lengths and ages by route and state."""

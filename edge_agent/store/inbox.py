@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -14,20 +14,23 @@ from edge_agent.records import Arrived, Held, Incoming, Route, StoredAttachment
 from edge_agent.store.connection import StoreConnection, move_recipient, note
 from protocol import errors
 from protocol.errors import ExchangeError
+from protocol.exchange import EVERY_KIND
+from protocol.model import Kind
 from runtime.database import Connection
 
 _COLUMNS: Final = (
     "number, hub_number, kind, sender, document_id, digest, priority, size, accepted_at, received_at, confirmed_at,"
     " outbox"
 )
-_KNOWN: Final = "SELECT number FROM inbox WHERE hub_number = ?"
+_KNOWN: Final = "SELECT number FROM inbox WHERE hub_number = ? AND digest = ?"
+_STANDING: Final = "SELECT digest FROM inbox WHERE hub_number = ?"
 _INSERT: Final = """
 INSERT INTO inbox (hub_number, kind, sender, document_id, document_key, digest, envelope, receipt, priority, size,
                    accepted_at, received_at, outbox)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT max(number) FROM outbox
         WHERE document_key = ? AND kind = 'document' AND state = 'DA_GUI' AND ? <> 'document'))"""
 _INSERT_ATTACHMENT: Final = "INSERT INTO inbox_attachments VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_INSERT_HANDOVER: Final = "INSERT INTO handover (inbox, route, next_attempt_at) VALUES (?, ?, ?)"
+_INSERT_HANDOVER: Final = "INSERT INTO handover (inbox, route, next_attempt_at, planned_at) VALUES (?, ?, ?, ?)"
 _UNHOLD: Final = "DELETE FROM held WHERE hub_number = ?"
 _UNCONFIRMED: Final = "SELECT hub_number FROM inbox WHERE state = 'DA_NHAN' ORDER BY number LIMIT ?"
 _CONFIRMED: Final = """
@@ -43,20 +46,25 @@ SELECT content_id, name, content_type, description, sha256, size FROM inbox_atta
 WHERE inbox = ? ORDER BY position"""
 _ABOUT: Final = f"""
 SELECT {_COLUMNS} FROM inbox
-WHERE kind <> 'document' AND number > ? AND (? = '' OR document_key = ?) ORDER BY number"""  # noqa: S608 -- column list is a literal
+WHERE kind <> 'document' AND number > ? AND (? = '' OR document_key = ?) ORDER BY number LIMIT ?"""  # noqa: S608 -- column list is a literal
 _WAITING: Final = f"""
 SELECT {", ".join("inbox." + name.strip() for name in _COLUMNS.split(","))}
 FROM inbox JOIN handover ON handover.inbox = inbox.number
 WHERE handover.route = ? AND handover.state IN ('CHO', 'SAN_SANG')
+  AND inbox.kind IN (SELECT value FROM json_each(?))
 ORDER BY inbox.priority DESC, inbox.number LIMIT ?"""  # noqa: S608 -- column list is a literal
 _HOLD: Final = """
-INSERT INTO held (hub_number, kind, sender, error_code, error_element, attempts, first_at, next_attempt_at)
-VALUES (?, ?, ?, ?, ?, 1, ?, ?)
+INSERT INTO held (hub_number, kind, sender, error_code, error_element, attempts, first_at, next_attempt_at, planned_at)
+VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?)
 ON CONFLICT (hub_number) DO UPDATE SET error_code = excluded.error_code, error_element = excluded.error_element,
-    attempts = attempts + 1, next_attempt_at = excluded.next_attempt_at"""
+    attempts = attempts + 1, next_attempt_at = excluded.next_attempt_at, planned_at = excluded.planned_at"""
 _HELD: Final = "SELECT * FROM held ORDER BY hub_number"
 _COUNT: Final = "SELECT count(*) FROM inbox WHERE kind = ?"
 _RECIPIENT: Final = "SELECT state FROM recipients WHERE outbox = ? AND agency = ?"
+
+
+Standing = Literal["new", "known", "renumbered"]
+"""Of a message at the hub: not here, here, or another one stands here under its number."""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -79,19 +87,22 @@ class Inbox:
         Returns the number in the inbox.
         """
         with self._store.transaction() as connection:
-            known = connection.execute(_KNOWN, (item.hub_number,)).fetchone()
+            known = connection.execute(_KNOWN, (item.hub_number, item.digest)).fetchone()
             if known is not None:
                 return int(known[0])
             number = _insert(connection, item, to_text(now))
             for route in routes:
-                connection.execute(_INSERT_HANDOVER, (number, route, to_text(now)))
+                connection.execute(_INSERT_HANDOVER, (number, route, to_text(now), to_text(now)))
             if report is not None:
                 _move(connection, number, report, to_text(now))
             return number
 
-    def knows(self, hub_number: int) -> bool:
-        """Whether this message of the hub is in the inbox."""
-        return self._store.value(_KNOWN, (hub_number,)) is not None
+    def standing(self, hub_number: int, digest: str) -> Standing:
+        """What the inbox says to a message that waits at the hub under this number."""
+        standing = self._store.values(_STANDING, (hub_number,))
+        if digest in standing:
+            return "known"
+        return "renumbered" if standing else "new"
 
     def unconfirmed(self, limit: int) -> list[int]:
         """Hub numbers of what is durable here and not yet confirmed to the hub."""
@@ -101,16 +112,15 @@ class Inbox:
         """The hub has taken the confirmation: DA_NHAN → DA_XAC_NHAN."""
         with self._store.transaction() as connection:
             for hub_number in hub_numbers:
-                row = connection.execute(_CONFIRMED, (to_text(now), hub_number)).fetchone()
-                if row is not None:
+                for row in connection.execute(_CONFIRMED, (to_text(now), hub_number)).fetchall():
                     note(connection, to_text(now), "inbox", row[0], event="confirmed", detail=str(hub_number))
 
     def hold(self, held: Held) -> None:
-        """Remember that a message was fetched and found wrong; it stays at the hub."""
+        """Remember that a message was found wrong, or could not be fetched; it stays at the hub."""
         values = (held.hub_number, held.kind, held.sender, held.error_code, held.error_element)
         with self._store.transaction() as connection:
-            connection.execute(_HOLD, (*values, held.first_at, held.next_attempt_at))
-            note(connection, held.first_at, "held", held.hub_number, event="held", detail=held.error_code)
+            connection.execute(_HOLD, (*values, held.first_at, held.next_attempt_at, held.planned_at))
+            note(connection, held.planned_at, "held", held.hub_number, event="held", detail=held.error_code)
 
     def held(self) -> list[Held]:
         """What is held, oldest first."""
@@ -127,13 +137,14 @@ class Inbox:
         """The newest rows."""
         return self._store.rows(_LIST, (limit,), Incoming)
 
-    def waiting(self, route: Route, limit: int) -> list[Incoming]:
-        """What the local system does not have yet on one route, most urgent first."""
-        return self._store.rows(_WAITING, (route, limit), Incoming)
+    def waiting(self, route: Route, limit: int, kinds: Collection[Kind] = EVERY_KIND) -> list[Incoming]:
+        """What the local system does not have yet of these kinds on one route, most urgent first."""
+        wanted = msgspec.json.encode(sorted(kinds)).decode()
+        return self._store.rows(_WAITING, (route, wanted, limit), Incoming)
 
-    def reports(self, after: int, document_key: str = "") -> list[Incoming]:
-        """Statuses and notices with a number above `after`, of one document or of all."""
-        return self._store.rows(_ABOUT, (after, document_key, document_key), Incoming)
+    def reports(self, after: int, document_key: str = "", *, limit: int) -> list[Incoming]:
+        """Statuses and notices with a number above `after`, of one document or of all, oldest first."""
+        return self._store.rows(_ABOUT, (after, document_key, document_key, limit), Incoming)
 
     def envelope(self, number: int) -> bytes:
         """The sealed octets as delivered; b"" for a notice."""

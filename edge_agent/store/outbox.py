@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from edge_agent.clock import HORIZON, to_text
+from edge_agent.clock import to_text
 from edge_agent.movements import Movement
 from edge_agent.records import Outgoing, Prepared, RecipientState, StoredAttachment, Taken
 from edge_agent.store.connection import StoreConnection, move_recipient, note
@@ -23,14 +23,14 @@ _COLUMNS: Final = (
 _FIND: Final = "SELECT number, fingerprint, document_id FROM outbox WHERE identity = ? AND state <> 'GUI_LOI'"
 _INSERT: Final = """
 INSERT INTO outbox (kind, identity, fingerprint, document_id, document_key, digest, envelope, original, package,
-                    priority, size, next_attempt_at, created_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+                    priority, size, next_attempt_at, planned_at, created_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _INSERT_ATTACHMENT: Final = "INSERT INTO outbox_attachments VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT_RECIPIENT: Final = "INSERT INTO recipients VALUES (?, ?, 'DA_GUI', ?)"
 # Urgent first, then oldest: new urgent mail always moves under a backlog.
 _DUE: Final = f"""
 SELECT {_COLUMNS} FROM outbox
-WHERE state = 'CHO_GUI' AND (next_attempt_at <= ? OR next_attempt_at > ?) ORDER BY priority DESC, number LIMIT ?"""  # noqa: S608 -- column list is a literal
+WHERE state = 'CHO_GUI' AND (next_attempt_at <= ? OR planned_at > ?) ORDER BY priority DESC, number LIMIT ?"""  # noqa: S608 -- column list is a literal
 _NEXT: Final = "SELECT min(next_attempt_at) FROM outbox WHERE state = 'CHO_GUI'"
 _ONE: Final = f"SELECT {_COLUMNS} FROM outbox WHERE number = ?"  # noqa: S608 -- column list is a literal
 _SETTLED: Final = """
@@ -52,9 +52,10 @@ _REFUSED: Final = """
 UPDATE outbox SET state = 'GUI_LOI', error_code = ?, error_element = ?, ended_at = ?, attempts = attempts + 1
 WHERE number = ? AND state = 'CHO_GUI'"""
 _POSTPONED: Final = """
-UPDATE outbox SET attempts = attempts + 1, next_attempt_at = ?, error_code = ?, error_element = ?
+UPDATE outbox SET attempts = attempts + 1, next_attempt_at = ?, planned_at = ?, error_code = ?, error_element = ?
 WHERE number = ? AND state = 'CHO_GUI'"""
-_HURRY: Final = "UPDATE outbox SET next_attempt_at = ? WHERE state = 'CHO_GUI' AND next_attempt_at > ?"
+_HURRY: Final = """
+UPDATE outbox SET next_attempt_at = ?, planned_at = ? WHERE state = 'CHO_GUI' AND next_attempt_at > ?"""
 _COUNTS: Final = "SELECT state, count(*) AS count, min(created_at) AS oldest FROM outbox GROUP BY state"
 _RECIPIENTS: Final = "SELECT agency, state, changed_at FROM recipients WHERE outbox = ? ORDER BY agency"
 _BY_DOCUMENT: Final = f"SELECT {_COLUMNS} FROM outbox WHERE document_key = ? ORDER BY number DESC"  # noqa: S608 -- column list is a literal
@@ -99,7 +100,7 @@ class Outbox:
 
     def due(self, now: datetime, limit: int) -> list[Outgoing]:
         """What may be tried now, most urgent first."""
-        return self._store.rows(_DUE, (to_text(now), to_text(now + HORIZON), limit), Outgoing)
+        return self._store.rows(_DUE, (to_text(now), to_text(now), limit), Outgoing)
 
     def next_attempt(self) -> str | None:
         """When the earliest waiting item may be tried; None when nothing waits."""
@@ -134,15 +135,15 @@ class Outbox:
             if connection.execute(_REFUSED, (error.kind.code, error.element, to_text(now), number)).rowcount:
                 note(connection, to_text(now), "outbox", number, event="refused", detail=error.kind.code)
 
-    def postpone(self, number: int, error: ExchangeError, *, until: datetime) -> None:
+    def postpone(self, number: int, error: ExchangeError, *, now: datetime, until: datetime) -> None:
         """A try failed and may succeed later; no event: a day without hub would write thousands."""
         with self._store.transaction() as connection:
-            connection.execute(_POSTPONED, (to_text(until), error.kind.code, error.element, number))
+            connection.execute(_POSTPONED, (to_text(until), to_text(now), error.kind.code, error.element, number))
 
     def hurry(self, now: datetime) -> None:
         """A new start: everything that waits is due, so that the urgent comes first."""
         with self._store.transaction() as connection:
-            connection.execute(_HURRY, (to_text(now), to_text(now)))
+            connection.execute(_HURRY, (to_text(now), to_text(now), to_text(now)))
 
     def one(self, number: int) -> Outgoing | None:
         """One row."""
@@ -199,7 +200,7 @@ class _Known(msgspec.Struct, frozen=True):
 def _insert(connection: Connection, item: Prepared, now: str) -> int:
     values: Sequence[object] = (
         item.kind, item.identity, item.fingerprint, item.document_id, item.document_key, item.digest, item.envelope,
-        item.original, item.package, item.priority, item.size, now, now,
+        item.original, item.package, item.priority, item.size, now, now, now,
     )  # fmt: skip
     number = int(connection.execute(_INSERT, values).lastrowid)
     for position, one in enumerate(item.attachments):

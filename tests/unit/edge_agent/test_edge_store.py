@@ -9,6 +9,7 @@ import msgspec
 import pysqlite3
 import pytest
 
+from edge_agent.clock import is_due, to_text
 from edge_agent.records import Arrived, Held, Prepared, StoredAttachment
 from edge_agent.schema import MIGRATIONS
 from edge_agent.store import Store
@@ -93,14 +94,86 @@ def test_the_urgent_is_due_first_then_the_oldest(store: Store):
     assert [row.document_id for row in store.outbox.due(NOW, 9)] == ["3", "4", "1", "2"]
 
 
-def test_a_next_try_that_a_wrong_clock_planned_is_due(store: Store):
-    number = store.outbox.accept(prepared(), NOW).number
-    error = ExchangeError(errors.BUSY)
-    store.outbox.postpone(number, error, until=NOW + timedelta(minutes=30))
-    assert store.outbox.due(NOW, 9) == []
-    assert store.outbox.due(NOW + timedelta(minutes=30), 9) != []
-    store.outbox.postpone(number, error, until=NOW + timedelta(days=1))
-    assert store.outbox.due(NOW, 9) != []
+WAITS = [timedelta(seconds=30), timedelta(minutes=30), timedelta(hours=4), timedelta(days=2)]
+
+
+@pytest.mark.parametrize("wait", WAITS, ids=str)
+@pytest.mark.parametrize("set_back", [timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)], ids=str)
+def test_a_wait_is_kept_however_long_and_a_clock_that_is_set_back_ends_it(
+    store: Store, wait: timedelta, set_back: timedelta
+):
+    number = store.outbox.accept(prepared(priority=3), NOW).number
+    store.outbox.postpone(number, ExchangeError(errors.BUSY), now=NOW, until=NOW + wait)
+    inbox = store.inbox.receive(arrived(), ("soap",), NOW)
+    store.handovers.postpone(inbox, "soap", ("server.busy", "bận"), now=NOW, until=NOW + wait)
+    for moment, due in ((NOW, 0), (NOW + wait / 2, 0), (NOW + wait, 1), (NOW - set_back, 1)):
+        assert len(store.outbox.due(moment, 9)) == len(store.handovers.due("soap", moment, 9)) == due
+        assert is_due(to_text(NOW + wait), to_text(NOW), moment) is bool(due)
+
+
+def test_a_try_that_fails_is_postponed_also_when_the_folder_is_staged(store: Store):
+    number = store.inbox.receive(arrived(), ("folder",), NOW)
+    store.handovers.staged(number, "folder", NOW)
+    store.handovers.postpone(number, "folder", ("server.internal", "lỗi"), now=NOW, until=LATER)
+    assert store.handovers.due("folder", NOW, 9) == []
+    (waiting,) = store.handovers.due("folder", LATER, 9)
+    assert (waiting.state, waiting.attempts) == ("SAN_SANG", 1)
+    assert not store.handovers.refused(number, "folder", "element.range", "câu của QLVB", NOW)
+    assert store.handovers.one(number, "folder").state == "SAN_SANG"
+
+
+def test_calls_of_the_local_system_are_counted_before_they_are_made_and_anew_after_a_release(store: Store):
+    number = store.inbox.receive(arrived(), ("soap",), NOW)
+    store.handovers.begin(number, "soap")
+    store.handovers.begin(number, "soap")
+    assert store.handovers.one(number, "soap").begun == 2
+    assert store.handovers.refused(number, "soap", "document.conflict", "đã có", NOW)
+    assert store.handovers.release(number, "soap", LATER)
+    assert store.handovers.one(number, "soap").begun == 0
+
+
+def test_a_route_is_stuck_while_anything_waits_after_many_tries(store: Store):
+    number = store.inbox.receive(arrived(), ("soap", "folder"), NOW)
+    for _ in range(3):
+        store.handovers.postpone(number, "soap", ("server.busy", "bận"), now=NOW, until=LATER)
+    assert store.handovers.stuck("soap", 3)
+    assert not store.handovers.stuck("soap", 4)
+    assert not store.handovers.stuck("folder", 1)
+    store.handovers.done(number, "soap", LATER)
+    assert not store.handovers.stuck("soap", 3)
+
+
+def test_a_number_that_the_hub_uses_again_is_another_message(store: Store):
+    first = store.inbox.receive(arrived(5), ("folder",), NOW)
+    store.inbox.confirmed([5], NOW)
+    assert store.inbox.standing(5, "ef" * 32) == "known"
+    assert store.inbox.standing(5, "aa" * 32) == "renumbered"
+    assert store.inbox.standing(6, "ef" * 32) == "new"
+    second = store.inbox.receive(arrived(5, digest="aa" * 32), ("folder",), LATER)
+    assert second != first
+    assert store.inbox.receive(arrived(5, digest="aa" * 32), ("folder",), LATER) == second
+    assert store.inbox.unconfirmed(9) == [5]
+    store.inbox.confirmed([5], LATER)
+    assert store.inbox.unconfirmed(9) == []
+    assert len(store.handovers.due("folder", LATER, 9)) == 2
+
+
+def test_a_document_is_seen_behind_any_number_of_statuses(store: Store):
+    for number in range(1, 8):
+        store.inbox.receive(arrived(number, kind="notice", envelope=None, attachments=()), ("pull",), NOW)
+    document = store.inbox.receive(arrived(8), ("pull",), NOW)
+    assert [row.number for row in store.inbox.waiting("pull", 3, {"document"})] == [document]
+    assert [row.kind for row in store.inbox.waiting("pull", 3)] == ["notice"] * 3
+    assert store.inbox.waiting("pull", 9, {"status"}) == []
+
+
+def test_reports_come_a_page_at_a_time(store: Store):
+    for number in range(1, 6):
+        store.inbox.receive(arrived(number, kind="notice", envelope=None, attachments=()), (), NOW)
+    assert [row.hub_number for row in store.inbox.reports(0, limit=2)] == [1, 2]
+    assert [row.hub_number for row in store.inbox.reports(2, limit=2)] == [3, 4]
+    assert [row.hub_number for row in store.inbox.reports(4, limit=2)] == [5]
+    assert store.inbox.reports(0, "another", limit=2) == []
 
 
 ILLEGAL = [
@@ -176,7 +249,7 @@ def test_a_report_moves_the_recipient_of_the_document_that_was_sent(store: Store
     status = arrived(kind="status", attachments=())
     store.inbox.receive(status, (), NOW, Report("H21.23", lambda state: f"{state}+"))
     assert [one.state for one in store.outbox.recipients(sent)] == ["DA_GUI+"]
-    assert store.inbox.reports(0)[0].outbox == sent
+    assert store.inbox.reports(0, limit=9)[0].outbox == sent
     # a stranger's report is kept and moves nothing
     store.inbox.receive(arrived(6, kind="status", sender="H21.99"), (), NOW, Report("H21.99", lambda _state: "X"))
     assert [one.state for one in store.outbox.recipients(sent)] == ["DA_GUI+"]
@@ -192,6 +265,7 @@ def test_what_is_held_is_forgotten_when_it_arrives(store: Store):
         attempts=1,
         first_at="2026-11-23T02:00:00.000Z",
         next_attempt_at="2026-11-23T02:01:00.000Z",
+        planned_at="2026-11-23T02:00:00.000Z",
     )
     store.inbox.hold(held)
     store.inbox.hold(msgspec.structs.replace(held, error_code="seal.missing", first_at="2026-11-23T02:09:00.000Z"))
