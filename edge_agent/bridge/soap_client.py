@@ -20,6 +20,7 @@ import zeep
 from lxml import etree
 from zeep.transports import Transport as _ZeepTransport
 
+from certs import keys
 from edge_agent.clock import Clock
 from edge_agent.configuration import Soap
 from edge_agent.messages import message_of
@@ -29,7 +30,7 @@ from edge_agent.store import Store
 from protocol import errors, package_b, soap, wsdl
 from protocol.errors import ExchangeError
 from protocol.mime import Limits, MultipartReader, MultipartWriter, PartData, PartEnd
-from protocol.model import Document, Message
+from protocol.model import BussinessDocType, Document, Message
 from protocol.soap import SoapVersion
 
 Client: Any = zeep.Client  # zeep has no types
@@ -66,11 +67,12 @@ class SoapBridge:
         receipt = await run(store.inbox.receipt, row.number)
         attachments = await run(store.inbox.attachments, row.number)
         message = message_of(row, envelope, receipt)
+        await run(store.handovers.begin, row.number, "soap")
         try:
             await asyncio.to_thread(self._call, message, attachments)
         except ExchangeError as error:
-            if error.kind is not errors.DOCUMENT_CONFLICT:
-                raise  # "exists already": an earlier try arrived and its answer was lost
+            if error.kind is not errors.DOCUMENT_CONFLICT or not _may_have_arrived(handover, message):
+                raise
         await run(store.handovers.done, row.number, "soap", self._clock())
 
     def _call(self, message: Message, attachments: Sequence[StoredAttachment]) -> None:
@@ -118,14 +120,27 @@ class SoapBridge:
         transport = Transport(timeout=self._settings.timeout, operation_timeout=self._settings.timeout)
         address = self._settings.wsdl or f"{self._settings.address}?wsdl"
         try:
-            return Client(address, transport=transport)
+            client = Client(address, transport=transport)
+            _ = client.service  # zeep looks for wsdl:service only now, and may find none
         except (requests.RequestException, zeep.exceptions.Error, etree.XMLSyntaxError, OSError, ValueError):
             # many local systems publish none, or a broken one: ours describes what they speak
             return Client(OWN_ADDRESS + "?wsdl", transport=_OwnDescription(transport))
+        return client
 
     def _token(self) -> str:
         file = self._settings.token_file
-        return file.read_text(encoding="utf-8").strip() if file is not None else ""
+        return keys.read_private_file(file).decode().strip() if file is not None else ""
+
+
+def _may_have_arrived(handover: Handover, message: Message) -> bool:
+    """What "exists already" (M.Exist) means: an earlier call brought this message, and its answer was lost.
+
+    Only when there was one, and not for an update or a replacement: there an old system means the document itself,
+    and taking that for success would lose the message. Those, and a first call, are refusals that a person sees.
+    """
+    if not handover.begun:
+        return False
+    return not isinstance(message, Document) or message.bussiness.doc_type == BussinessDocType.NEW
 
 
 class _OwnDescription(_ZeepTransport):

@@ -21,6 +21,7 @@ from protocol.model import Document, Organization, StatusMessage
 from protocol.twin import Twin
 
 TOKEN = "mã của QLVB"
+DOCUMENT_ID = "H21.16,2026/11/20,123/SVDA-VP"
 SETTINGS = {"retry_first": 0.05, "retry_longest": 0.2, "timeout": 10}
 
 
@@ -32,7 +33,9 @@ class LocalSystem:
     documents: list[tuple[Document, dict[str, bytes]]] = field(default_factory=list)
     statuses: list[StatusMessage] = field(default_factory=list)
     answer: Callable[[], Awaitable[None]] | None = None
-    """What happens before each answer; may raise."""
+    """What happens before a document is taken; may raise."""
+    answers_lost: int = 0
+    """So many documents are taken without the answer getting through."""
     organ_ids: set[str] = field(default_factory=set)
 
     async def authenticate(self, _request: web.Request, organ_id: str, token: str) -> Caller:
@@ -47,7 +50,11 @@ class LocalSystem:
             await self.answer()
         files = {upload.content_id: b"".join([chunk async for chunk in upload]) async for upload in uploads}
         names = {reference.content_id: reference.attachment_name for reference in document.references}
+        if document.header.document_id in {one.header.document_id for one, _ in self.documents}:
+            raise ExchangeError(errors.DOCUMENT_CONFLICT)  # M.Exist, also for an update: an old system
         self.documents.append((document, {names[content_id]: data for content_id, data in files.items()}))
+        if len(self.documents) <= self.answers_lost:
+            raise ConnectionResetError
         return Accepted(number=len(self.documents), document_id=document.header.document_id)
 
     async def report(self, _caller: Caller, submission: Submission) -> Accepted:
@@ -76,12 +83,12 @@ async def local_system(*, describe: bool = True) -> AsyncIterator[LocalSystem]:
         await runner.cleanup()
 
 
-async def bridged(gialai: Province, system: LocalSystem, tmp_path: Path):
+async def bridged(gialai: Province, system: LocalSystem, tmp_path: Path, **changes: str):
     """B's agent, which hands everything to its local system."""
     token = tmp_path / "token"
     token.write_text(f"{TOKEN}\n", "utf-8")
     token.chmod(0o600)
-    soap = configuration.Soap(address=system.address, token_file=token, **SETTINGS)
+    soap = configuration.Soap(address=system.address, token_file=token, **SETTINGS, **changes)
     return await gialai.edge(B, soap=soap)
 
 
@@ -95,7 +102,7 @@ async def test_documents_and_statuses_are_handed_over_byte_identical(tmp_path: P
         assert files == {"văn bản.pdf": attachment}
         assert document.header.subject == "V/v thử nghiệm gửi nhận văn bản điện tử"
         assert [agency_codes.canonical(one) for one in system.organ_ids] == [B]
-        line = 'DocumentId = "H21.16,2026/11/20,123/SVDA-VP"\nStatusCode = 13\nDescription = "Gửi nhầm"\n'
+        line = f'DocumentId = "{DOCUMENT_ID}"\nStatusCode = 13\nDescription = "Gửi nhầm"\n'
         (a.places.outgoing / "thu-hoi.status.toml").write_text(line, "utf-8")
         await eventually(lambda: system.statuses, "the recall request")
         assert (system.statuses[0].status_code, system.statuses[0].description) == (13, "Gửi nhầm")
@@ -151,6 +158,17 @@ async def test_a_refusal_is_kept_and_shown_until_a_person_releases_it(tmp_path: 
 
 async def test_exists_already_means_that_an_earlier_try_arrived(tmp_path: Path):
     async with province() as gialai, local_system() as system:
+        system.answers_lost = 1
+        a, b = await gialai.edge(A), await bridged(gialai, system, tmp_path)
+        a.drop("a.pdf", PDF)
+        await eventually(lambda: b.agent.store.inbox.count("document"), "arrival")
+        await eventually(lambda: b.agent.store.handovers.one(1, "soap").state == "XONG")
+        assert b.agent.store.handovers.one(1, "soap").begun == 2
+        assert len(system.documents) == 1
+
+
+async def test_exists_already_at_the_first_try_is_a_refusal_that_a_person_sees(tmp_path: Path):
+    async with province() as gialai, local_system() as system:
 
         async def exists() -> None:
             raise ExchangeError(errors.DOCUMENT_CONFLICT)
@@ -158,8 +176,66 @@ async def test_exists_already_means_that_an_earlier_try_arrived(tmp_path: Path):
         system.answer = exists
         a, b = await gialai.edge(A), await bridged(gialai, system, tmp_path)
         a.drop("a.pdf", PDF)
+        (refusal,) = await eventually(b.agent.store.handovers.refusals, "the refusal is kept")
+        assert refusal.error_code == "document.conflict"
+        await eventually(b.agent.store.watch.alarms, "the alarm")
+        assert [alarm.kind for alarm in b.agent.store.watch.alarms()] == ["handover-soap-1"]
+
+
+async def test_an_update_that_an_old_system_refuses_as_existing_is_not_lost(tmp_path: Path):
+    """QCVN 102:2016: BussinessDocType 2; the id is the first document's, which the system has."""
+    async with province() as gialai, local_system() as system:
+        a, b = await gialai.edge(A), await bridged(gialai, system, tmp_path)
+        a.drop("a.pdf", PDF)
         await eventually(lambda: b.agent.store.inbox.count("document"), "arrival")
-        await eventually(lambda: b.agent.store.handovers.one(1, "soap").state == "XONG")
+        await eventually(lambda: b.agent.store.handovers.one(1, "soap").state == "XONG", "the first is handed over")
+        first = {"OrganId": A, "Code": "123/SVDA-VP", "PromulgationDate": "2026-11-20", "DocumentId": DOCUMENT_ID}
+        a.drop("b.pdf", PDF + b"2", BussinessDocType=2, BussinessDocReason="Sửa lỗi", ResponseFor=[first])
+        (refusal,) = await eventually(b.agent.store.handovers.refusals, "the update is kept")
+        assert (refusal.error_code, refusal.state) == ("document.conflict", "TU_CHOI")
+        await eventually(b.agent.store.watch.alarms, "the alarm")
+        # and again when an earlier try was under way: what exists is the document, not its update
+        await asyncio.to_thread(control.ask_release, b.places, refusal.inbox, "soap")
+        await eventually(lambda: b.agent.store.handovers.one(refusal.inbox, "soap").state == "TU_CHOI", "refused again")
+        assert len(system.documents) == 1
+
+
+WITHOUT_SERVICE = b"""<?xml version="1.0"?>
+<definitions xmlns="http://schemas.xmlsoap.org/wsdl/" targetNamespace="urn:qlvb" name="QLVB">
+  <message name="Nothing"/><portType name="Port"/></definitions>"""
+
+
+async def test_a_local_wsdl_without_a_service_is_replaced_by_our_own_description(tmp_path: Path):
+    async with province() as gialai, local_system(describe=False) as system:
+
+        async def description(_request: web.Request) -> web.Response:
+            return web.Response(body=WITHOUT_SERVICE, content_type="text/xml")
+
+        runner = web.AppRunner(app := web.Application())
+        app.router.add_get("/wsdl", description)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        address = f"http://127.0.0.1:{runner.addresses[0][1]}/wsdl"
+        a, _ = await gialai.edge(A), await bridged(gialai, system, tmp_path, wsdl=address)
+        a.drop("a.pdf", PDF)
+        await eventually(lambda: system.documents, "handed over")
+        await runner.cleanup()
+
+
+async def test_a_local_system_that_goes_on_failing_is_told_and_works_again(tmp_path: Path):
+    async with province() as gialai, local_system() as system:
+
+        async def busy() -> None:
+            raise ExchangeError(errors.BUSY)
+
+        system.answer = busy
+        a, b = await gialai.edge(A), await bridged(gialai, system, tmp_path)
+        a.drop("a.pdf", PDF)
+        (alarm,) = await eventually(b.agent.store.watch.alarms, "the alarm")
+        assert alarm.kind == "handover-soap"
+        system.answer = None
+        await eventually(lambda: system.documents, "handed over")
+        await eventually(lambda: not b.agent.store.watch.alarms(), "the alarm is over")
 
 
 async def test_zeep_is_loaded_only_for_agencies_that_need_it():
