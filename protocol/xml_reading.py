@@ -42,8 +42,8 @@ _KNOWN_ENCODINGS: Final = re.compile(
 )
 """In these `<` and `=` have their ASCII octets, which the limits count; UTF-7 spells them otherwise."""
 
-TAGS_MAX: Final = 1 << 16
-"""Tags of one message; a thousand attachments and a thousand recipients have half as many."""
+TAGS_MAX: Final = 1 << 17
+"""Tags of one message; a thousand attachments and five thousand recipients have as many."""
 NAMES_MAX: Final = 1 << 10
 """Different names of one message, which the parser's library keeps for ever; all formats have some two hundred."""
 _ORDINARY: Final = 8 << 10

@@ -157,9 +157,7 @@ async def assert_no_trace(hub: HubProcess, before: tuple[int, dict[str, int]], e
     (leaf,) = leaves(hub)[events:]
     assert_says_no_more_than_it_may(leaf)
     (line,) = [one for one in hub.lines() if one["event"] == "refused"][-1:]
-    assert line.keys() == {
-        *("time", "level", "event", "part", "package", "agency", "remote", "code", "element")
-    }
+    assert line.keys() == {*("time", "level", "event", "part", "package", "agency", "remote", "code", "element")}
     assert (line["agency"], line["code"]) == ("H21.16", "secrecy.refused")
 
 
