@@ -15,6 +15,7 @@ after a crash every file is read again, and the outbox knows what it has.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final
@@ -24,7 +25,7 @@ import msgspec
 from edge_agent.backoff import Backoff
 from edge_agent.bridge import reasons
 from edge_agent.bridge.items import Finder, Item, Signature
-from edge_agent.bridge.moving import Mover
+from edge_agent.bridge.moving import JOURNAL, JOURNAL_SUFFIX, Mover
 from edge_agent.bridge.reasons import REASON, reason_beside, reason_text
 from edge_agent.bridge.sources import ChangedError, PackageASource, SidecarSource, Source, StatusSource
 from edge_agent.clock import Clock
@@ -37,7 +38,7 @@ from protocol.errors import ExchangeError, kind_of
 from protocol.exchange import PlainSubmission, Upload
 from protocol.model import Organization
 from protocol.package_a import Limits
-from runtime import logs
+from runtime import durable, logs
 
 RECEIPT: Final = ".bien-nhan.tlog-proof"
 PATIENCE: Final = 10
@@ -46,6 +47,12 @@ RETRY: Final = Backoff(first=1.0, longest=30.0)
 """Tries of an item that this machine could not take or move (disk full, no permission)."""
 STUBBORN: Final = 3
 """Failures in a row after which a person is told."""
+
+_LEFTOVER: Final = re.compile(
+    rf"\.(?:{re.escape(JOURNAL)}.*{re.escape(JOURNAL_SUFFIX)}|.*(?:{re.escape(REASON)}|{re.escape(RECEIPT)}))"
+    rf"\.[0-9a-f]+{re.escape(durable.TEMPORARY_SUFFIX)}"
+)
+"""What `durable.write_file` leaves of our own files when the process dies; what others are writing looks different."""
 
 _log = logs.get("edge.outgoing")
 
@@ -95,6 +102,7 @@ class OutgoingFolder:
 
     async def run(self, drain: asyncio.Event, interval: float) -> None:
         """Scan until `drain`. Raises `OSError` when the folder cannot be read."""
+        await asyncio.to_thread(self._clean)
         await asyncio.to_thread(self._mover.resume)
         while not drain.is_set():
             await self.scan(drain.is_set)
@@ -185,13 +193,14 @@ class OutgoingFolder:
             await self._leave(item, progress, error)
         else:
             await self._move(item, self._places.failed, {REASON: reason_text(error)})
+            _log_refusal(error, left=False)
 
     async def _leave(self, item: Item, progress: Progress, error: ExchangeError) -> None:
         """Only a person can go on: the files stay, with a reason beside them, until they change."""
         await asyncio.to_thread(reasons.put, item.main, error)
         progress.refused = True
         progress.failures = 0
-        _log.warning("left", code=error.kind.code)
+        _log_refusal(error, left=True)
 
     async def _settle(self, item: Item, progress: Progress) -> None:
         assert progress.outbox is not None
@@ -233,6 +242,13 @@ class OutgoingFolder:
         elif not failing:
             await self._watchman.clear("folder")
 
+    def _clean(self) -> None:
+        """Remove what a crash left half written beside the files."""
+        for folder in (self._places.outgoing, self._places.done, self._places.failed):
+            for path in folder.iterdir():
+                if _LEFTOVER.fullmatch(path.name):
+                    path.unlink(missing_ok=True)
+
     def _remove_reasons(self) -> None:
         """A reason goes with the file that it is about."""
         for reason in self._finder.stale_reasons():
@@ -244,6 +260,11 @@ class OutgoingFolder:
         if item.kind == "status":
             return StatusSource(item.main, self._agency, self._store)
         return SidecarSource(item, self._agency)
+
+
+def _log_refusal(error: ExchangeError, *, left: bool) -> None:
+    """The code alone: an element may be a name that its author chose (AC-4.2a-4); the reason lies beside the file."""
+    _log.warning("file-refused", code=error.kind.code, left=left)
 
 
 def _is_same(progress: Progress, signature: Signature) -> bool:

@@ -214,3 +214,16 @@ async def test_a_note_of_somebody_else_that_looks_like_a_reason_stays():
         note.write_text("Việc của văn thư\n", "utf-8")
         await gets_through(edge, 1)
         assert note.read_text("utf-8") == "Việc của văn thư\n"
+
+
+async def test_what_a_crash_left_half_written_is_removed_and_what_others_write_is_not():
+    async with province() as gialai:
+        edge = await gialai.join(A)
+        await gialai.join(B)
+        ours = ["..dang-chuyen-1f.json.0123abcd.part", ".a.pdf.reason.txt.0123abcd.part", f".a.pdf{RECEIPT}.01ab.part"]
+        others = [".a.pdf.part", ".a.json.0123abcd.part", "a.reason.txt.part"]
+        for name in (*ours, *others):
+            (edge.places.outgoing / name).write_bytes(b"half")
+        await edge.start()
+        await gets_through(edge, 1)
+        assert sorted(path.name for path in edge.places.outgoing.iterdir()) == sorted(others)
