@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-import msgspec
-
 from edge_agent.clock import VIETNAM
 from protocol import agency_codes, document_ids, errors, required, secrecy, text
 from protocol.errors import ExchangeError
@@ -34,7 +32,7 @@ def screen(submission: PlainSubmission, agency: str, now: datetime) -> Message:
     if isinstance(message, StatusMessage):
         required.check_status(message, required.EDGE)
         return message
-    message = _completed(message, agency)
+    message = document_ids.completed(message, agency)
     required.check_document(message, required.EDGE, today=now.astimezone(VIETNAM).date())
     return message
 
@@ -58,12 +56,3 @@ def to_nfc(message: Message) -> Message:
     if conversion.undecided:
         raise ExchangeError(errors.UNDECODABLE_TEXT, element=conversion.undecided[0][0])
     return conversion.message
-
-
-def _completed(document: Document, agency: str) -> Document:
-    """With the DocumentId that a local system may leave out (comma form: this agency is the origin)."""
-    header = document.header
-    if header.document_id.strip() or header.promulgation_info.date is None or not header.code.number:
-        return document
-    made = document_ids.compose(agency, header.promulgation_info.date, header.code.full)
-    return msgspec.structs.replace(document, header=msgspec.structs.replace(header, document_id=made))

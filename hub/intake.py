@@ -20,7 +20,7 @@ from hub.ledger.records import StoredAttachment, to_milliseconds
 from hub.payloads.store import SMALL, PayloadStore, Receiving
 from hub.registry import Registry
 from hub.works import identity_of
-from protocol import errors, lifecycle, required, secrecy, text
+from protocol import document_ids, errors, lifecycle, required, secrecy, text
 from protocol.edxml.reader import read_message
 from protocol.errors import ExchangeError
 from protocol.exchange import Caller, PlainSubmission, SealedSubmission, Submission, Upload
@@ -107,7 +107,7 @@ class Intake:
             _refuse_marked(secrecy.find_mark_in_xml(opened.root, opened.signed))
             message = read_message(opened.root)
         else:
-            message = submission.message
+            message = document_ids.completed(submission.message, caller.agency)
             _refuse_marked(secrecy.find_mark(message))
             _refuse_marked(secrecy.find_mark_in_xml(parse(submission.original, tolerant=True)))
         self._check_sender(caller, message, opened, plain=isinstance(submission, PlainSubmission))

@@ -7,16 +7,18 @@ Where we are the origin it is `organId,yyyy/MM/dd,number/notation`, the form tha
 from __future__ import annotations
 
 from datetime import date
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from protocol.errors import ELEMENT_EMPTY, ELEMENT_RANGE, ExchangeError
+from protocol.model import Document, Message
 from protocol.text.nfc import normalise
 
 MAX_LENGTH: Final = 255
 """Ours: the comma form reaches 89 code points at the limits of its parts, and other origins have longer ones."""
 _PARTS: Final = 3
+M = TypeVar("M", bound=Message)
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +40,20 @@ def compose(organ_id: str, promulgated: date, full_code: str) -> str:
     if "," in organ_id:
         raise ExchangeError(ELEMENT_RANGE, element="MessageHeader.From.OrganId")
     return normalise(f"{organ_id.strip()},{promulgated:%Y/%m/%d},{full_code.strip()}")
+
+
+def completed(message: M, agency: str) -> M:
+    """With the DocumentId that a local system may leave out: composed from what the document says, `agency` the origin.
+
+    For a message that nobody sealed yet. A status, and a document without number or date, stays as it is.
+    """
+    if not isinstance(message, Document):
+        return message
+    header = message.header
+    if header.document_id.strip() or header.promulgation_info.date is None or not header.code.number.strip():
+        return message
+    made = compose(agency, header.promulgation_info.date, header.code.full)
+    return msgspec.structs.replace(message, header=msgspec.structs.replace(header, document_id=made))
 
 
 def key(document_id: str) -> str:

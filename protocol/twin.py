@@ -88,6 +88,7 @@ class Twin:
         document, envelope = _read(submission)
         if not isinstance(document, Document):
             raise ExchangeError(errors.ELEMENT_MISMATCH, element="MessageHeader.StatusCode")
+        document = document if envelope else document_ids.completed(document, caller.agency)
         self._check_sender(caller, document.header.sender)
         secrecy.refuse_marked(document)
         required.check_document(document)

@@ -9,6 +9,15 @@ from hypothesis import strategies as st
 
 from protocol import document_ids
 from protocol.errors import ELEMENT_EMPTY, ELEMENT_RANGE, ErrorKind, ExchangeError
+from protocol.model import (
+    Code,
+    Document,
+    Message,
+    MessageHeader,
+    Organization,
+    PromulgationInfo,
+    StatusMessage,
+)
 
 
 def test_the_comma_form():
@@ -44,6 +53,34 @@ def test_key_reads_eth_as_d_with_stroke():
 @given(st.text(max_size=30))
 def test_key_is_idempotent(value: str):
     assert document_ids.key(document_ids.key(value)) == document_ids.key(value)
+
+
+def letter(**header: object) -> Document:
+    given = {
+        "sender": Organization(organ_id="000.00.16.H21"),
+        "code": Code(number="123", notation="SVDA-VP"),
+        "promulgation_info": PromulgationInfo(date=date(2026, 11, 20)),
+    }
+    return Document(header=MessageHeader(**{**given, **header}))
+
+
+def test_an_id_that_was_left_out_is_composed_with_the_agency_that_was_proved():
+    made = document_ids.completed(letter(document_id=" "), "H21.16")
+    assert made.header.document_id == "H21.16,2026/11/20,123/SVDA-VP"
+    assert document_ids.completed(made, "H21.99") is made
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        letter(document_id="VPCP-00021"),
+        letter(code=Code(number=" ", notation="SVDA-VP")),
+        letter(promulgation_info=PromulgationInfo()),
+        StatusMessage(sender=Organization(organ_id="H21.16"), status_code=3),
+    ],
+)
+def test_what_has_an_id_or_cannot_have_one_stays_as_it_is(message: Message):
+    assert document_ids.completed(message, "H21.16") is message
 
 
 def test_parts_of_the_comma_form_and_of_others():

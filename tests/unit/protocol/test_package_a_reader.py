@@ -128,7 +128,9 @@ def test_what_is_said_behind_the_content_is_heard():
     start = text.index("<AttachmentName>", text.index("<Attachment>"))
     end = text.index("</AttachmentName>", start) + len("</AttachmentName>")
     name = text[start:end].replace(".pdf", " (sau).pdf")
-    late = text[:start] + text[end:].replace("</Attachment>", f"{name}<Description>Bản chính</Description></Attachment>")
+    late = text[:start] + text[end:].replace(
+        "</Attachment>", f"{name}<Description>Bản chính</Description></Attachment>"
+    )
     reader = PackageAReader()
     last = [*reader.feed(late.encode()), *reader.close()][-1]
     assert last == AttachmentEnd(name="07_SVM-VP.signed (sau).pdf", description="Bản chính")
