@@ -10,8 +10,6 @@ from edge_agent.preparation import Preparation
 from edge_agent.records import Taken
 from edge_agent.screening import screen
 from edge_agent.store import Store
-from protocol import errors
-from protocol.errors import ExchangeError
 from protocol.exchange import PlainSubmission, Upload
 from runtime import logs
 
@@ -35,15 +33,10 @@ class Intake:
 
         `expected`: octets that the attachments will take, where the adapter knows.
 
-        Raises what `screen` and `Preparation` do, and `document.conflict`. Nothing stays behind then.
+        Raises what `screen` and `Preparation` do, and `document.conflict`. Nothing stays behind then; the adapter
+        audits, for it knows of refusals that never come here too.
         """
-        try:
-            taken = await self._take(submission, uploads, expected)
-        except ExchangeError as error:
-            # no text reaches the log, nor the name of a marked element, which its author chose (AC-4.2a-4)
-            element = "" if error.kind is errors.SECRET_MARK else error.element
-            _log.warning("refused", code=error.kind.code, element=element, package=submission.package)
-            raise
+        taken = await self._take(submission, uploads, expected)
         _log.info("taken", number=taken.number, repeated=taken.repeated, package=submission.package)
         self._wake()
         return taken
