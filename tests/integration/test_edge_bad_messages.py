@@ -1,4 +1,4 @@
-"""Bad input at the agent's own package B: a clear Report or fault, one audit line without content, nothing half stored."""
+"""Bad input at the agent's own package B: a clear Report or fault, one audit line, and nothing half stored."""
 
 from __future__ import annotations
 
