@@ -171,6 +171,50 @@ EDGE: Final[Mapping[str, Mutation]] = {
             ),
         ),
     ),
+    "incoming-receipt-fsync": Mutation(
+        "package, receipt and status in incoming/ are not flushed",
+        (
+            Edit(
+                "edge_agent.bridge.incoming_folder:_write_stream",
+                "durable.fsync_file(file.fileno())",
+                NOTHING,
+            ),
+        ),
+        (Kind.FSYNC, Kind.WRITE),
+    ),
+    "incoming-file-names-fsync": Mutation(
+        "a folder counts as staged before the names of its files are on the disk",
+        (
+            Edit(
+                "edge_agent.bridge.incoming_folder:IncomingFolder._write",
+                "durable.fsync_directory(staging)\n",
+                f"{NOTHING}\n",
+            ),
+        ),
+        (Kind.FSYNC, Kind.WRITE),
+    ),
+    "payload-folder-fsync": Mutation(
+        "the name of a new folder of attachments is not flushed",
+        (
+            Edit(
+                "edge_agent.payloads:PayloadWriter.finish",
+                "durable.make_directory(final.parent)",
+                "final.parent.mkdir(exist_ok=True)",
+            ),
+        ),
+        (Kind.FSYNC, Kind.WRITE, Kind.SEND),
+    ),
+    "move-journal-fsync": Mutation(
+        "files move before their journal is on the disk",
+        (
+            Edit(
+                "edge_agent.bridge.moving:Mover.move",
+                "durable.write_file(journal, msgspec.json.encode(moves))",
+                "journal.write_bytes(msgspec.json.encode(moves))",
+            ),
+        ),
+        (Kind.RENAME, Kind.FSYNC, Kind.UNLINK),
+    ),
     "incoming-staged-guard": Mutation(
         "a folder that is ready is made anew",
         (
