@@ -104,6 +104,25 @@ def notice(transaction: Transaction, message: Stored, recipient: str) -> None:
     transaction.add_delivery(number, message.sender, message.priority)
 
 
+def stop(transaction: Transaction, row: DeliveryRow, handling: str, recall: int) -> None:
+    """The recall with this number takes an undelivered copy out of its mailbox: an event, as a delivery is one."""
+    message = transaction.find_message(row.message)
+    assert message is not None  # the row refers to it
+    leaf = Leaf(
+        type="recall",
+        time=format_time(from_milliseconds(transaction.now)),
+        number=message.number,
+        kind="document",
+        sender=message.sender,
+        document_id=message.document_id,
+        digest=message.digest.hex(),
+        recipient=row.recipient,
+        detail=f"stopped by {recall}",
+    )
+    transaction.event(leaf, message=message.number, agency=message.sender)
+    transaction.withdraw(row, handling, recall)
+
+
 def hand_recall(transaction: Transaction, row: DeliveryRow) -> None:
     """The copy that a recall withdrew arrived before it: its recipient gets that recall, a status or a document."""
     recall = None if row.stopped_by is None else transaction.find_message(row.stopped_by)

@@ -14,6 +14,7 @@ import msgspec
 
 from hub.ledger.records import DeliveryRow, Placement, Stored, StoredAttachment, from_milliseconds
 from hub.ledger.transaction import Transaction
+from hub.works.delivering import stop
 from protocol import document_ids, errors, lifecycle
 from protocol.errors import ExchangeError
 from protocol.model import BussinessDocType, Kind
@@ -136,7 +137,7 @@ def _recall_one(transaction: Transaction, row: DeliveryRow, number: int) -> bool
     """One document back from one recipient; whether its copy was stopped, now or before."""
     outcome = lifecycle.apply(row.handling, lifecycle.Event.RECALL_DOCUMENT)
     if outcome.effect is lifecycle.Effect.STOP_UNDELIVERED:
-        transaction.withdraw(row, outcome.state, number)
+        stop(transaction, row, outcome.state, number)
         return True
     if outcome.state != row.handling:
         transaction.set_handling(row, outcome.state)

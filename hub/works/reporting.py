@@ -11,7 +11,7 @@ import msgspec
 
 from hub.ledger.records import DeliveryRow, Placement, Stored, from_milliseconds
 from hub.ledger.transaction import Transaction
-from hub.works.delivering import hand_recall
+from hub.works.delivering import hand_recall, stop
 from hub.works.intake import Recorded, again
 from protocol import errors, lifecycle
 from protocol.errors import ExchangeError
@@ -82,7 +82,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         asked = []
         for row, outcome in moves:
             if outcome.effect is Effect.STOP_UNDELIVERED:
-                transaction.withdraw(row, outcome.state, number)
+                stop(transaction, row, outcome.state, number)
                 continue
             if outcome.state != row.handling:
                 transaction.set_handling(row, outcome.state)

@@ -15,6 +15,7 @@ from protocol.errors import ExchangeError
 from protocol.exchange import Accepted, Caller
 from protocol.http.mailbox_views import StatusReader, statuses_since
 from protocol.model import Bussiness, BussinessDocType, Document, ResponseFor
+from protocol.receipts import decode_leaf
 from tests.support.agency import AgencyClient
 from tests.support.running_hub import RunningHub
 
@@ -103,6 +104,20 @@ async def test_recall_that_crosses_a_fetch_reaches_who_fetched(hub: RunningHub, 
     assert (await first.confirm(number))[0].outcome == "already"
     await first.report(first.sealed(first.status(16, name, "H21.16", "đã xử lý")))
     assert states(hub, number) == {"H21.23": ("delivered", lifecycle.DEN)}
+
+
+@pytest.mark.parametrize("style", STYLES)
+async def test_ac_12_2_1_a_stopped_copy_is_in_the_evidence(hub: RunningHub, three, style: str) -> None:
+    sender, first, _ = three
+    number, name = await sent(sender, ["H21.23", "H21.24"])
+    await first.confirm(number)
+    size = hub.hub.ledger.log.size
+    asked = await recall(sender, style, name, ["H21.23", "H21.24"])
+    leaves = [decode_leaf(hub.hub.ledger.receipt(index).leaf) for index in range(size, hub.hub.ledger.log.size)]
+    stopped = [leaf for leaf in leaves if leaf.type == "recall"]
+    assert [(one.number, one.document_id, one.recipient, one.detail) for one in stopped] == [
+        (number, name, "H21.24", f"stopped by {asked.number}")
+    ]
 
 
 async def test_claiming_a_withdrawn_document_does_not_open_it(three) -> None:
