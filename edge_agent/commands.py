@@ -105,10 +105,10 @@ def send(file: Path, folder: Path, fields: Path | None, *, wait: bool, timeout: 
     places, config = _load(folder)
     agency = Organization(organ_id=config.agency.code, organ_name=config.agency.name)
     if file.name.lower().endswith((".edxml", ".status.toml")):
-        posted = posting.post_file(places, file, agency, system_clock())
+        posted = posting.post_file(places, file, agency, system_clock(), config.local.declared)
     else:
         sidecar, further = _fields(fields, options)
-        posted = posting.post_fields(places, sidecar, [file, *further], agency, system_clock())
+        posted = posting.post_fields(places, sidecar, [file, *further], agency, system_clock(), config.local.declared)
     click.echo(f"Đã đặt vào {posted.main}.")
     if wait:
         _follow(places, posted, timeout)

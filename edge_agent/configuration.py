@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from edge_agent.places import Places
+from protocol.text import Encoding
 from runtime import config
 
 MEBIBYTE = 1 << 20
@@ -56,6 +57,15 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
     pull: Annotated[
         bool, Meta(description="Phần mềm QLVB tự hỏi văn bản đến qua dịch vụ này (GetPendingDocumentIds, GetDocument)")
     ] = True
+    encoding: Annotated[
+        Literal["auto", "unicode", "tcvn3", "vni"],
+        Meta(description="Bảng mã của phần mềm QLVB, cho những chữ mà tự nó không cho biết (auto: chưa rõ)"),
+    ] = "auto"
+
+    @property
+    def declared(self) -> Encoding | None:
+        """The encoding of the local system, when somebody said it."""
+        return None if self.encoding == "auto" else self.encoding
 
 
 class Folders(msgspec.Struct, frozen=True, kw_only=True):

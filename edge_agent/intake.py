@@ -11,6 +11,7 @@ from edge_agent.records import Taken
 from edge_agent.screening import screen
 from edge_agent.store import Store
 from protocol.exchange import PlainSubmission, Upload
+from protocol.text import Encoding
 from runtime import logs
 
 _log = logs.get("edge.intake")
@@ -20,13 +21,21 @@ class Intake:
     """Prepares, seals and stores; wakes the sender."""
 
     def __init__(
-        self, agency: str, preparation: Preparation, store: Store, clock: Clock, wake: Callable[[], None]
+        self,
+        agency: str,
+        preparation: Preparation,
+        store: Store,
+        clock: Clock,
+        wake: Callable[[], None],
+        *,
+        encoding: Encoding | None = None,
     ) -> None:
         self._agency = agency
         self._preparation = preparation
         self._store = store
         self._clock = clock
         self._wake = wake
+        self._encoding = encoding
 
     async def take(self, submission: PlainSubmission, uploads: AsyncIterator[Upload], *, expected: int = 0) -> Taken:
         """Custody of a message: durable when this returns; the same message again gets the same answer.
@@ -42,7 +51,7 @@ class Intake:
         return taken
 
     async def _take(self, submission: PlainSubmission, uploads: AsyncIterator[Upload], expected: int) -> Taken:
-        message = screen(submission, self._agency, self._clock())
+        message = screen(submission, self._agency, self._clock(), self._encoding)
         with ExitStack() as stack:
             received = await self._preparation.receive(message, uploads, stack, expected)
             prepared = self._preparation.seal(message, submission, received)

@@ -30,6 +30,7 @@ from protocol.errors import ExchangeError, kind_of
 from protocol.exchange import PlainSubmission
 from protocol.model import Organization, Reference
 from protocol.package_a import EnvelopeReady, PackageAReader
+from protocol.text import Encoding
 from runtime import durable
 
 LOOK: Final = 0.2
@@ -51,14 +52,16 @@ class Outcome(msgspec.Struct, frozen=True):
     code: str = ""
 
 
-def post_file(places: Places, file: Path, agency: Organization, now: datetime) -> Posted:
+def post_file(
+    places: Places, file: Path, agency: Organization, now: datetime, encoding: Encoding | None = None
+) -> Posted:
     """Place an `.edxml` or a `.status.toml`. Raises what `screen` does, and `OSError`."""
     name = file.name.lower()
     if name.endswith(STATUS):
         data = file.read_bytes()
         sidecar.read_status(file.name, data)
     elif name.endswith(PACKAGE):
-        screen(_envelope_of(file), agency.organ_id, now)
+        screen(_envelope_of(file), agency.organ_id, now, encoding)
     else:
         raise ExchangeError(errors.UNKNOWN_FORMAT)
     with _reserved(places, [safe_name(file.name)]) as (target,):
@@ -67,7 +70,12 @@ def post_file(places: Places, file: Path, agency: Organization, now: datetime) -
 
 
 def post_fields(
-    places: Places, fields: sidecar.Sidecar, files: Sequence[Path], agency: Organization, now: datetime
+    places: Places,
+    fields: sidecar.Sidecar,
+    files: Sequence[Path],
+    agency: Organization,
+    now: datetime,
+    encoding: Encoding | None = None,
 ) -> Posted:
     """Place a file with its fields; `files` are the main file, then the further ones.
 
@@ -79,7 +87,7 @@ def post_fields(
     names = [safe_name(path.name) for path in files]
     references = tuple(Reference(content_id=f"f{n}", attachment_name=name) for n, name in enumerate(names, 1))
     message = sidecar.document_of(fields, agency, references)
-    screen(PlainSubmission(message=message, original=b"", package="A"), agency.organ_id, now)
+    screen(PlainSubmission(message=message, original=b"", package="A"), agency.organ_id, now, encoding)
     with _reserved(places, distinct([*names, f"{Path(names[0]).stem}.json"])) as targets:
         *placed, written = targets
         taken = [path.name for path in placed]

@@ -17,14 +17,16 @@ from protocol.model import Document, Message, StatusMessage
 from protocol.xml_reading import parse
 
 
-def screen(submission: PlainSubmission, agency: str, now: datetime) -> Message:
+def screen(submission: PlainSubmission, agency: str, now: datetime, encoding: text.Encoding | None = None) -> Message:
     """The message that `agency` may send; touches no disk.
+
+    `encoding` is what the agency says of its system, for texts that do not show it by themselves.
 
     Raises:
         ExchangeError: `secrecy.refused`, `text.undecodable`, `caller.not-the-sender`, `element.*`.
     """
     check_secrecy(submission)
-    message = to_nfc(submission.message)
+    message = to_nfc(submission.message, encoding)
     secrecy.refuse_marked(message)  # a mark may show itself only after decoding
     sender = message.header.sender if isinstance(message, Document) else message.sender
     if sender.organ_id.strip() and not agency_codes.same(sender.organ_id, agency):
@@ -50,9 +52,9 @@ def check_secrecy(submission: PlainSubmission) -> None:
         raise ExchangeError(errors.SECRET_MARK, element=mark.element, rule=mark.rule)
 
 
-def to_nfc(message: Message) -> Message:
+def to_nfc(message: Message, encoding: text.Encoding | None = None) -> Message:
     """The message in canonical Unicode (AC-3.2-1). Raises `text.undecodable` where only a person could tell."""
-    conversion = text.convert(message)
+    conversion = text.convert(message, encoding)
     if conversion.undecided:
         raise ExchangeError(errors.UNDECODABLE_TEXT, element=conversion.undecided[0][0])
     return conversion.message

@@ -173,7 +173,14 @@ class EdgeAgent:
 
     def _make_intake(self) -> Intake:
         preparation = Preparation(self.config.agency.code, self._signer, self.payloads, self._clock)
-        return Intake(self.config.agency.code, preparation, self.store, self._clock, self.sender.wake)
+        return Intake(
+            self.config.agency.code,
+            preparation,
+            self.store,
+            self._clock,
+            self.sender.wake,
+            encoding=self.config.local.declared,
+        )
 
     def _make_poller(self) -> Poller:
         receiver = Receiver(

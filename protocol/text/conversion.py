@@ -38,7 +38,7 @@ def convert(message: M, declared: Encoding | None = None) -> Conversion[M]:
     path) for a field that holds U+FFFD.
     """
     readings = {path + "\0" + text: _read(path, text, declared) for path, text in text_fields(message)}
-    telling = {r.encoding for r in readings.values() if r.certain and (r.encoding != "unicode" or not r.text.isascii())}
+    telling = {r.encoding for r in readings.values() if _tells(r)}
     undecided: list[tuple[str, Reading]] = []
 
     def change(path: str, text: str) -> str:
@@ -64,6 +64,11 @@ def check(message: Message) -> None:
             raise ExchangeError(UNDECODABLE_TEXT, element=path)
         if not is_normal(text):
             raise ExchangeError(NOT_NFC, element=path)
+
+
+def _tells(reading: Reading) -> bool:
+    """Whether a reading is evidence for the encoding of the other fields."""
+    return reading.certain and not reading.neutral and (reading.encoding != "unicode" or not reading.text.isascii())
 
 
 def _read(path: str, text: str, declared: Encoding | None) -> Reading:

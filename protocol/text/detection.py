@@ -1,8 +1,8 @@
 """Which encoding a Vietnamese text is in: Unicode, TCVN3 or VNI taken as windows-1252.
 
 A reading is scored by the share of possible Vietnamese syllables among the words that tell the readings apart (those
-with a letter beyond ASCII). Only a clear win decides; a wrong guess is worse than none, for the text is about to be
-signed.
+with a letter beyond ASCII). Only a clear win decides, or that all who could win say the same; a wrong guess is worse
+than none, for the text is about to be signed.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     encoding: Encoding
     text: str
     certain: bool
+    neutral: bool = False
+    """Whether every encoding that it may be in gives this very text: it is certain, and tells nothing of the others."""
     share: float = 1.0
     alternatives: tuple[Reading, ...] = ()
 
@@ -123,6 +125,9 @@ def _winner(readings: list[Reading], text: str) -> Reading:
     best = readings[0]
     if _is_clear(readings):
         return best
+    rivals = {reading.text for reading in readings if best.share - reading.share < CLEAR_LEAD}
+    if best.share >= CLEAR_SHARE and len(rivals) == 1:
+        return msgspec.structs.replace(best, neutral=True)
     unicode = next((reading for reading in readings if reading.encoding == "unicode"), None)
     if unicode is not None and _is_foreign(unicode, readings):
         return unicode

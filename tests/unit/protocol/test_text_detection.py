@@ -96,6 +96,18 @@ def test_an_undecided_reading_offers_every_reading_and_changes_nothing():
     assert {(r.encoding, r.text) for r in reading.alternatives[:2]} == {("unicode", "Bê tông"), ("tcvn3", "Bờ tụng")}
 
 
+def test_a_text_that_all_spell_alike_is_certain_and_no_evidence_for_other_fields():
+    assert text.detect("Lý").neutral
+    legacy = document(tcvn3.encode("Kế hoạch triển khai nhiệm vụ năm 2026").decode("cp1252"), organ_name="Bª t«ng")
+    legacy = text.rewrite(legacy, lambda at, value: "Lý" if at.endswith("FullName") else value)
+    legacy = text.rewrite(legacy, lambda at, value: "Gia Lai" if at.endswith("Place") else value)
+    legacy = text.rewrite(legacy, lambda at, value: "Luu" if at.endswith("ToPlaces.Place") else value)
+    legacy = text.rewrite(legacy, lambda at, value: "So Vi du B" if at.endswith("To.OrganName") else value)
+    converted = text.convert(legacy)
+    assert converted.encodings == {"tcvn3"}
+    assert converted.message.header.signer_info.full_name == "Lý"
+
+
 def test_a_declaration_decides_what_the_text_leaves_open():
     assert text.detect("Bê tông", "tcvn3").text == "Bờ tụng"
     assert text.detect("Bê tông", "unicode").certain
