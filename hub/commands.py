@@ -76,10 +76,12 @@ def serve(folder: Path) -> None:
     import gc
     import sys
 
+    from hub import descriptors
     from hub import service as hub_service
     from runtime import logs, service
 
     configuration = _load(folder)
+    descriptors.raise_limit()
     logs.configure(configuration.log_level, json=not sys.stderr.isatty())
     # two threads share the interpreter; the default of 5 ms would be felt in every batch
     sys.setswitchinterval(0.001)
@@ -243,7 +245,7 @@ def status(folder: Path, *, as_json: bool) -> None:
 @cli.command()
 @_DIR
 def doctor(folder: Path) -> None:
-    """Khám máy: đồng hồ, ổ đĩa, chứng thư, sổ cái, cổng. Mỗi dòng là ĐẠT hoặc LỖI kèm cách xử lý."""
+    """Khám máy: đồng hồ, ổ đĩa, chứng thư, sổ cái, kho tệp, cổng. Mỗi dòng là ĐẠT hoặc LỖI kèm cách xử lý."""
     from hub.doctor import examine
 
     findings = examine(_load(folder))

@@ -83,6 +83,7 @@ QUEUES: Final = (
 FIND_PAYLOAD: Final = "SELECT segment, position, length FROM payloads WHERE sha256 = ?"
 INSERT_PAYLOAD: Final = "INSERT OR IGNORE INTO payloads (sha256, segment, position, length) VALUES (?, ?, ?, ?)"
 LARGE_PAYLOADS: Final = "SELECT sha256 FROM payloads WHERE segment = 0"
+LARGE_SIZES: Final = "SELECT sha256, length FROM payloads WHERE segment = 0"
 SEGMENTS: Final = "SELECT segment, length FROM segments ORDER BY segment"
 SET_SEGMENT: Final = "INSERT INTO segments VALUES (?, ?) ON CONFLICT (segment) DO UPDATE SET length = excluded.length"
 

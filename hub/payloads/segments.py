@@ -147,7 +147,7 @@ class Segments:
         self._close_writer()
 
     def _path(self, segment: int) -> Path:
-        return self._folder / f"{segment:08d}.seg"
+        return segment_path(self._folder, segment)
 
     def _reader(self, segment: int) -> int:
         descriptor = self._readers.get(segment)
@@ -199,3 +199,8 @@ def _write_at(descriptor: int, position: int, data: bytes) -> None:
         written = os.pwrite(descriptor, view, position)
         view = view[written:]
         position += written
+
+
+def segment_path(folder: Path, segment: int) -> Path:
+    """The file of a segment."""
+    return folder / f"{segment:08d}.seg"

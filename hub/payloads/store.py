@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from hub.ledger.records import Placement
-from hub.payloads.segments import Segments
+from hub.payloads.segments import Segments, segment_path
 from runtime import durable
 
 SMALL: Final = 256 << 10
@@ -28,6 +28,8 @@ SYNC_EVERY: Final = 32 << 20
 """Octets of a large payload after which the disk is set to work."""
 LARGE: Final = 0
 """Segment number that means: a file of its own."""
+LARGE_FOLDER: Final = "large"
+SEGMENTS_FOLDER: Final = "segments"
 UPLOAD_KEPT: Final = 3 * 86400.0
 """Seconds after its last octet that an upload is kept for its document, or for the rest of it."""
 
@@ -142,13 +144,14 @@ class PayloadStore:
     """Everything below one folder: `segments/`, `large/`, `receiving/`, `uploads/`."""
 
     def __init__(self, folder: Path, committed: Iterable[tuple[int, int]], known_large: Iterable[bytes]) -> None:
-        self._large = folder / "large"
+        self._folder = folder
+        self._large = folder / LARGE_FOLDER
         self._receiving = folder / "receiving"
         self.uploads = folder / "uploads"
         """The folder of resumable uploads."""
         for path in (self._large, self._receiving, self.uploads):
             durable.make_directory(path, durable.PRIVATE_FOLDER)
-        self.segments = Segments(folder / "segments", committed)
+        self.segments = Segments(folder / SEGMENTS_FOLDER, committed)
         self._counter = 0
         self._undecided: Counter[bytes] = Counter()
         self._linking = asyncio.Lock()
@@ -228,9 +231,19 @@ class PayloadStore:
         """Close every file; may be called twice."""
         self.segments.close()
 
-    def _large_path(self, sha256: bytes) -> Path:
+    @staticmethod
+    def large_path(folder: Path, sha256: bytes) -> Path:
+        """The file of a large payload in the store below `folder`."""
         name = sha256.hex()
-        return self._large / name[:2] / name
+        return folder / LARGE_FOLDER / name[:2] / name
+
+    @staticmethod
+    def segment_path(folder: Path, segment: int) -> Path:
+        """The file of a segment in the store below `folder`."""
+        return segment_path(folder / SEGMENTS_FOLDER, segment)
+
+    def _large_path(self, sha256: bytes) -> Path:
+        return self.large_path(self._folder, sha256)
 
     def _remove_strays(self, known: set[bytes]) -> None:
         """What a stopped process left half done."""

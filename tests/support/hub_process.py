@@ -98,6 +98,12 @@ class HubProcess:
             time.sleep(0.01)
         self.port = started["port"]
 
+    @property
+    def process_id(self) -> int:
+        """Of the hub that serves."""
+        assert self._process is not None
+        return self._process.pid
+
     def signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)
