@@ -7,6 +7,7 @@ import binascii
 
 from lxml import etree
 
+from protocol.content_ids import unescaped
 from protocol.edxml import names
 from protocol.edxml.elements import children_of, fields_of, integer, many, only
 from protocol.errors import ELEMENT_MISSING, ELEMENT_TYPE, ExchangeError
@@ -49,11 +50,11 @@ def read_reference(element: etree._Element) -> Reference:
 
 
 def strip_cid(content_id: str) -> str:
-    """The id without any `cid:`: relays in use add one at every hop."""
+    """The id without any `cid:` (relays in use add one at every hop) and without percent escapes."""
     content_id = content_id.strip()
     while content_id[:4].lower() == "cid:":
         content_id = content_id[4:].lstrip()
-    return content_id
+    return unescaped(content_id)
 
 
 def _xlink(element: etree._Element, name: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, Literal, Protocol
 
 import structlog
@@ -19,6 +19,7 @@ from protocol.errors import ExchangeError
 from protocol.exchange import Accepted, Caller, Delivery, Exchange, SealedSubmission
 from protocol.http.failures import whereabouts
 from protocol.http.incoming import DEFAULT_LIMITS, DEFAULT_PATIENCE, IncomingMessage, Patience
+from protocol.http.soap_action import version_hint
 from protocol.mime import Limits, MultipartWriter
 from protocol.soap import SoapVersion
 
@@ -69,7 +70,7 @@ class NativePackage:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One POST."""
-        version = SoapVersion.V11
+        version = version_hint(request)
         message: IncomingMessage | None = None
         try:
             caller = request[CALLER] = self._authenticate(request)
@@ -170,15 +171,30 @@ async def send_multipart(request: web.Request, root_type: str, root: bytes, deli
         return await _send_small(writer.content_type, pieces, delivery, closing)
     response = web.StreamResponse(headers={"Content-Type": writer.content_type, "Content-Length": str(size)})
     await response.prepare(request)
-    await response.write(pieces[0])
-    for header, attachment in zip(pieces[1:], delivery.attachments, strict=True):
-        await response.write(header)
-        async with contextlib.aclosing(attachment.chunks()) as chunks:  # type: ignore[type-var] # generators all
-            async for chunk in chunks:
-                await response.write(chunk)
-    await response.write(closing)
-    await response.write_eof()
+    with _whole_or_broken_off(request):
+        await response.write(pieces[0])
+        for header, attachment in zip(pieces[1:], delivery.attachments, strict=True):
+            await response.write(header)
+            async with contextlib.aclosing(attachment.chunks()) as chunks:  # type: ignore[type-var] # generators all
+                async for chunk in chunks:
+                    await response.write(chunk)
+        await response.write(closing)
+        await response.write_eof()
     return response
+
+
+@contextlib.contextmanager
+def _whole_or_broken_off(request: web.Request) -> Iterator[None]:
+    """What fails in the middle of an answer ends the connection: a fault would be read as octets of the attachment."""
+    try:
+        yield
+    except ConnectionError:
+        raise
+    except Exception as error:
+        _log.error("answer.broken_off", error=whereabouts(error))
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError("an answer could not be continued") from error
 
 
 async def _send_small(content_type: str, pieces: list[bytes], delivery: Delivery, closing: bytes) -> web.Response:

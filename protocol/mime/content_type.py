@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
+from protocol.content_ids import unescaped
 from protocol.errors import MIME_MALFORMED, ExchangeError
 
 MAX_CONTENT_TYPE: Final = 4096
@@ -61,6 +62,6 @@ def check_boundary(boundary: str) -> bytes:
 
 
 def bare_content_id(value: str) -> str:
-    """A Content-ID without white space around it and without its angle brackets (RFC 2045 §7; both forms occur)."""
+    """A Content-ID without white space around it, its angle brackets (RFC 2045 §7; both forms occur) and escapes."""
     bare = value.strip(" \t")
-    return bare[1:-1].strip(" \t") if bare.startswith("<") and bare.endswith(">") else bare
+    return unescaped(bare[1:-1].strip(" \t") if bare.startswith("<") and bare.endswith(">") else bare)
