@@ -25,6 +25,8 @@ SECRET_OCTETS: Final = 32
 TIMEOUT: Final = 15.0
 READINESS_LIMIT: Final = 1000
 """Octets."""
+_DIRECT: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""A proxy of the environment is not asked for what runs on this machine."""
 
 
 class Release(msgspec.Struct, frozen=True):
@@ -69,7 +71,8 @@ class Control:
 
     def announce(self, host: str, port: int) -> None:
         """Tell commands of this machine where to ask; only the owner of the files can read it."""
-        access = Access(f"http://{host}:{port}", self._secret)
+        name = f"[{host}]" if ":" in host else host
+        access = Access(f"http://{name}:{port}", self._secret)
         durable.write_file(self._file, msgspec.json.encode(access), durable.PRIVATE_MODE)
 
     async def _handle(self, request: web.Request) -> web.Response:
@@ -103,10 +106,11 @@ def ask_ready(places: Places) -> str | None:
     """What keeps the agent of this directory from taking documents: "" nothing, None that no agent runs."""
     try:
         access = msgspec.json.decode(places.control.read_bytes(), type=Access)
-        with urllib.request.urlopen(f"{access.address}/readyz", timeout=TIMEOUT):  # noqa: S310 -- our own file's address
+        with _DIRECT.open(f"{access.address}/readyz", timeout=TIMEOUT):
             return ""
     except urllib.error.HTTPError as error:
-        return error.read(READINESS_LIMIT).decode(errors="replace").strip()
+        with error:
+            return error.read(READINESS_LIMIT).decode(errors="replace").strip()
     except (OSError, msgspec.MsgspecError):
         return None
 
@@ -119,9 +123,10 @@ def _ask(places: Places, path: str, question: msgspec.Struct) -> None:
             data=msgspec.json.encode(question),
             headers={"Authorization": f"Bearer {access.secret}"},
         )
-        with urllib.request.urlopen(request, timeout=TIMEOUT):  # noqa: S310 -- as above
+        with _DIRECT.open(request, timeout=TIMEOUT):
             return
     except urllib.error.HTTPError as error:
+        error.close()
         kind = errors.DOCUMENT_NOT_FOUND if error.code == HTTPStatus.NOT_FOUND else errors.FORBIDDEN
         raise ExchangeError(kind, status=error.code) from error
     except (OSError, msgspec.MsgspecError) as error:

@@ -18,13 +18,14 @@ import msgspec
 import requests
 import zeep
 from lxml import etree
+from requests.adapters import HTTPAdapter
 from zeep.transports import Transport as _ZeepTransport
 
 from certs import keys
 from edge_agent.clock import Clock
 from edge_agent.configuration import Soap
 from edge_agent.messages import message_of
-from edge_agent.payloads import Payloads
+from edge_agent.payloads import CHUNK, Payloads
 from edge_agent.records import Handover, StoredAttachment
 from edge_agent.store import Store
 from protocol import errors, package_b, soap, wsdl
@@ -117,7 +118,10 @@ class SoapBridge:
         )
 
     def _connect(self) -> Any:  # noqa: ANN401 -- zeep has no types
-        transport = Transport(timeout=self._settings.timeout, operation_timeout=self._settings.timeout)
+        session = requests.Session()
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, _Direct())
+        transport = Transport(session=session, timeout=self._settings.timeout, operation_timeout=self._settings.timeout)
         address = self._settings.wsdl or f"{self._settings.address}?wsdl"
         try:
             client = Client(address, transport=transport)
@@ -141,6 +145,33 @@ def _may_have_arrived(handover: Handover, message: Message) -> bool:
     if not handover.begun:
         return False
     return not isinstance(message, Document) or message.bussiness.doc_type == BussinessDocType.NEW
+
+
+class AnswerTooLargeError(requests.RequestException):
+    """The local system answered with more than `ANSWER_LIMIT` octets, packed or unpacked."""
+
+
+class _Direct(HTTPAdapter):
+    """No proxy of the environment stands between this machine and its neighbour; answers are held only to a limit."""
+
+    def send(  # the signature of HTTPAdapter
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,  # noqa: ARG002 -- as above
+        timeout: Any = None,  # noqa: ANN401 -- as above
+        verify: Any = True,  # noqa: ANN401 -- as above
+        cert: Any = None,  # noqa: ANN401 -- as above
+        proxies: Any = None,  # noqa: ANN401, ARG002 -- as above
+    ) -> requests.Response:
+        response = super().send(request, stream=True, timeout=timeout, verify=verify, cert=cert, proxies={})
+        content = bytearray()
+        for chunk in response.iter_content(CHUNK):
+            content += chunk
+            if len(content) > ANSWER_LIMIT:
+                response.close()
+                raise AnswerTooLargeError(request=request, response=response)
+        response._content = bytes(content)  # noqa: SLF001 -- where requests itself keeps what it has read
+        return response
 
 
 class _OwnDescription(_ZeepTransport):
