@@ -115,18 +115,14 @@ def _folders(places: Places) -> str:
 
 
 def _modes(places: Places, config: EdgeConfig) -> str:
-    """Letters and secrets are the owner's alone; told with the command that mends it."""
-    if os.name == "nt":
-        return "Windows: theo quyền của thư mục"
-    folders = [path for path in (places.data, places.payloads, places.keys) if path.exists()]
-    files = [*places.data.glob(f"{places.database.name}*"), *places.keys.glob("*")]
-    if config.soap.token_file is not None and config.soap.token_file.exists():
-        files.append(config.soap.token_file)
-    for wanted, paths in ((durable.PRIVATE_FOLDER, folders), (durable.PRIVATE_MODE, files)):
-        for path in paths:
-            mode = path.stat().st_mode & 0o777
-            if mode & durable.OTHERS_MAY:
-                raise _Bad(f"{path} có quyền {mode:04o}: người khác vào được. Chạy: chmod {wanted:o} {path}")
+    """Letters and secrets are the owner's alone."""
+    token = config.soap.token_file
+    private = [path for path in (places.data, places.payloads, places.keys) if path.exists()]
+    private += [*places.data.glob(f"{places.database.name}*"), *places.keys.glob("*")]
+    if token is not None and token.exists():
+        private.append(token)
+    if exposed := durable.exposure(private):
+        raise _Bad(exposed)
     return "data và keys chỉ tài khoản chạy tác vụ vào được"
 
 

@@ -27,7 +27,7 @@ from hub.ledger.clock import TOLERANCE
 from hub.ledger.ledger import FILE_NAME
 from hub.ledger.records import from_milliseconds
 from protocol.errors import ExchangeError
-from runtime import database
+from runtime import database, durable
 from runtime.config import ConfigError
 
 RENEW_BEFORE = timedelta(days=30)
@@ -95,6 +95,7 @@ def examine(configuration: HubConfiguration) -> list[Finding]:
         ("Khóa gốc", _root_key),
         ("Đồng hồ", _clock),
         ("Ổ đĩa", _disk),
+        ("Quyền của tệp", _modes),
         ("Tệp mở", _descriptors),
         ("Sổ cái", _ledger),
         ("Kho tệp", _payloads),
@@ -180,6 +181,14 @@ def _last_event(configuration: HubConfiguration) -> datetime | None:
     with closing(database.connect(path, read_only=True)) as connection:
         row = connection.execute(sql.LAST_EVENT).fetchone()
     return None if row is None else from_milliseconds(row[1])
+
+
+def _modes(configuration: HubConfiguration) -> Iterator[Finding]:
+    """Everybody's letters lie in the data folder."""
+    data = configuration.data
+    private = [path for path in (data, data / "payloads") if path.exists()]
+    exposed = durable.exposure([*private, *data.glob(f"{FILE_NAME}*")])
+    yield Finding("Quyền của tệp", good=not exposed, sentence=exposed or "dữ liệu chỉ tài khoản chạy trục vào được")
 
 
 def _descriptors(_configuration: HubConfiguration) -> Iterator[Finding]:

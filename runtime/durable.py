@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterable
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
@@ -60,6 +61,19 @@ def make_directory(folder: Path, mode: int = 0o755) -> None:
             with suppress(OSError):
                 path.rmdir()  # else the next caller would find it and take it for durable
             raise
+
+
+def exposure(private: Iterable[Path]) -> str:
+    """The first of these files and folders that others may enter, and the command that mends it; "" when none is.
+
+    Windows has access lists in place of modes, which are not looked at.
+    """
+    for path in private if os.name != "nt" else ():
+        mode = path.stat().st_mode & 0o777
+        if mode & OTHERS_MAY:
+            wanted = PRIVATE_FOLDER if path.is_dir() else PRIVATE_MODE
+            return f"{path} có quyền {mode:04o}: người khác vào được. Chạy: chmod {wanted:o} {path}"
+    return ""
 
 
 def publish(temporary: Path, final: Path) -> None:

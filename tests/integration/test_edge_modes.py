@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from edge_stage import PDF, A, B, eventually, octets, province
 
+from hub.doctor import Finding, examine
 from protocol.exchange import Caller
 
 
@@ -49,3 +51,26 @@ async def test_the_shared_folders_are_shut_to_strangers_and_open_to_the_group(um
         for folder in (edge.places.outgoing, edge.places.incoming, edge.places.done, edge.places.failed):
             assert stat.S_IMODE(folder.stat().st_mode) == 0o770 & ~umask
         assert stat.S_IMODE(edge.places.outgoing.parent.stat().st_mode) == 0o770 & ~umask
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "mended"),
+    [
+        (".", 0o755, "700"),
+        ("ledger.sqlite", 0o644, "600"),
+        ("ledger.sqlite-wal", 0o604, "600"),
+        ("payloads", 0o750, "700"),
+    ],
+)
+async def test_the_hubs_doctor_tells_of_a_mode_that_lets_others_in(name: str, mode: int, mended: str):
+    async with province() as gialai:
+        path = gialai.hub_config.data / name
+
+        def told() -> Finding:
+            return next(one for one in examine(gialai.hub_config) if one.subject == "Quyền của tệp")
+
+        assert (await asyncio.to_thread(told)).good
+        path.chmod(mode)
+        found = await asyncio.to_thread(told)
+        assert not found.good
+        assert found.sentence.endswith(f"có quyền {mode:04o}: người khác vào được. Chạy: chmod {mended} {path}")
