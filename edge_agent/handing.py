@@ -96,9 +96,10 @@ class Handing:
         if not refused:
             await self._postpone(handover, error)
             return
+        # a folder refuses nothing: what cannot be handed over there is no longer what was received
+        what = "Không giao được" if self._route == "folder" else "Phần mềm QLVB từ chối"
         await self._watchman.alarm(
-            f"handover-{self._route}-{handover.inbox}",
-            f"Phần mềm QLVB từ chối văn bản đến số {handover.inbox}: {text}",
+            f"handover-{self._route}-{handover.inbox}", f"{what} văn bản đến số {handover.inbox}: {text}"
         )
 
     async def _postpone(self, handover: Handover, error: ExchangeError) -> None:

@@ -6,6 +6,7 @@ a sidecar and its main file             one item, with the attachments that the 
 a file that a sidecar lists             no item of its own, and nobody's main file by name alone
 two sidecars or two main files          a problem: everything stays until a person says which
 a link, a pipe, a device                a problem: it may lead to what only this agent may read
+a sidecar that names a file not here    a problem, if the file does not come
 anything else                           waits for what belongs to it
 """
 
@@ -78,19 +79,21 @@ class Finder:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._names: tuple[str, ...] = ()
         self._read: dict[str, tuple[tuple[int, int], Listing]] = {}
 
     def find(self) -> list[Item]:
         """The items of this moment, by name. Raises `OSError` when the folder cannot be read."""
         regular = {name: stat.S_ISREG(status.st_mode) for name, status in self._entries()}
+        self._names = tuple(regular)
         self._read = {name: self._listing(name) for name, good in regular.items() if good and _is_sidecar(name)}
         return _Look(self._folder, regular, {name: listing for name, (_, listing) in self._read.items()}).items()
 
     def stale_reasons(self) -> list[Path]:
-        """Files named like reasons, whose file is gone."""
-        names = [name for name, _ in self._entries()]
-        current = {reason_beside(self._folder / name).name for name in names}
-        return [self._folder / name for name in names if name.endswith(REASON) and name not in current]
+        """Files named like reasons, whose file was gone when `find` looked."""
+        named = [name for name in self._names if name.endswith(REASON)]
+        current = {reason_beside(self._folder / name).name for name in self._names} if named else set()
+        return [self._folder / name for name in named if name not in current]
 
     def _entries(self) -> Iterable[tuple[str, os.stat_result]]:
         """Everything that is neither hidden nor a folder; what goes away meanwhile is left out."""
@@ -177,11 +180,11 @@ class _Look:
             return free[0]
         return self._item(fields, (fields, *named), errors.ATTACHMENT_AMBIGUOUS) if named else None
 
-    def _named_main(self, fields: str, name: str) -> str | Item | None:
+    def _named_main(self, fields: str, name: str) -> str | Item:
         main = self._mains[fields]
         if main == fields or (main is None and (Path(name).name != name or name.startswith("."))):
             return self._item(fields, (fields,), errors.NOT_A_FILE)
-        return main
+        return main or self._item(fields, (fields,), errors.ATTACHMENT_MISSING, "File")
 
     def _document(self, main: str, sidecars: list[str]) -> Item:
         if len(sidecars) > 1:

@@ -42,7 +42,7 @@ from runtime import durable, logs
 
 RECEIPT: Final = ".bien-nhan.tlog-proof"
 PATIENCE: Final = 10
-"""Looks for which a truncated `.edxml` may still be growing."""
+"""Looks for which a truncated `.edxml` may still be growing, and a main file that its sidecar names may still come."""
 RETRY: Final = Backoff(first=1.0, longest=30.0)
 """Tries of an item that this machine could not take or move (disk full, no permission)."""
 STUBBORN: Final = 3
@@ -114,8 +114,7 @@ class OutgoingFolder:
     async def scan(self, stop: Callable[[], bool] = lambda: False) -> None:
         """Look once; take what stands still, move what is settled."""
         await self._finish_moves()
-        await asyncio.to_thread(self._remove_reasons)
-        items = await asyncio.to_thread(self._finder.find)
+        items = await asyncio.to_thread(self._find)
         self._progress = {item.main: self._progress[item.main] for item in items if item.main in self._progress}
         taken = [one.outbox for one in self._progress.values() if one.outbox is not None]
         settled = await self._store.run(self._store.outbox.settled, taken) if taken else set()
@@ -133,6 +132,8 @@ class OutgoingFolder:
             return
         if item.shared & self._left:
             return  # one of those that share it has just gone; the next look knows who is the last
+        if item.problem is errors.ATTACHMENT_MISSING and progress.looks < PATIENCE:
+            return
         try:
             if item.problem is not None:
                 await self._leave(item, progress, ExchangeError(item.problem, element=item.element))
@@ -167,7 +168,7 @@ class OutgoingFolder:
         else:
             progress.outbox = taken
             progress.failures = 0
-            await asyncio.to_thread(reasons.remove, reason_beside(item.main))
+            await asyncio.to_thread(_remove_reasons, item)
         finally:
             source.close()
 
@@ -249,10 +250,12 @@ class OutgoingFolder:
                 if _LEFTOVER.fullmatch(path.name):
                     path.unlink(missing_ok=True)
 
-    def _remove_reasons(self) -> None:
-        """A reason goes with the file that it is about."""
+    def _find(self) -> list[Item]:
+        """What lies here. A reason goes with the file that it is about."""
+        items = self._finder.find()
         for reason in self._finder.stale_reasons():
             reasons.remove(reason)
+        return items
 
     def _source(self, item: Item) -> Source:
         if item.kind == "package":
@@ -272,6 +275,12 @@ def _is_same(progress: Progress, signature: Signature) -> bool:
     if progress.outbox is not None:
         return set(signature) <= set(progress.signature)
     return signature == progress.signature
+
+
+def _remove_reasons(item: Item) -> None:
+    """What was wrong is put right; the reason may lie beside any of the files."""
+    for path in item.files:
+        reasons.remove(reason_beside(path))
 
 
 async def _check(item: Item, before: Signature) -> None:

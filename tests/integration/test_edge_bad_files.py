@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from edge_stage import FIELDS, PDF, A, B, Edge, eventually, province
 
-from edge_agent.bridge import sidecar
+from edge_agent.bridge import incoming_folder, sidecar
 from protocol.model import Organization, Reference
 from protocol.package_a import write_package_a
 from protocol.text import tcvn3, vni
@@ -139,6 +139,34 @@ async def test_a_status_for_an_unknown_document_is_refused_by_the_hub_and_shown(
         reason = a.places.failed / "x.status.toml.reason.txt"
         await eventually((a.places.failed / "x.status.toml").exists, "refused")
         assert "document.not-found" in reason.read_text("utf-8")
+
+
+async def test_a_received_file_that_rotted_on_the_disk_is_held_until_a_person_releases_it(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    async with province() as gialai:
+        a, b = await gialai.edge(A), await gialai.edge(B)
+        copy = incoming_folder.copy_durably
+        rotten = [True]
+
+        def rotting(source: Path, target: Path) -> str:
+            if rotten:
+                source.write_bytes(PDF[:-1] + b"?")
+            return copy(source, target)
+
+        monkeypatch.setattr(incoming_folder, "copy_durably", rotting)
+        a.drop("a.pdf", PDF)
+        await eventually(lambda: [one.kind for one in b.agent.store.watch.alarms()], "a person is told")
+        (refused,) = b.agent.store.handovers.refusals()
+        assert (refused.route, refused.error_code) == ("folder", "attachment.digest")
+        assert list(b.places.incoming.iterdir()) == []
+        rotten.clear()
+        (attachment,) = b.agent.store.inbox.attachments(1)
+        b.agent.payloads.path(attachment.sha256).write_bytes(PDF)  # out of a backup
+        assert await b.agent.release(1, "folder")
+        (arrived,) = await eventually(lambda: b.arrived("a.pdf"), "handed over")
+        assert arrived.read_bytes() == PDF
+        assert b.agent.store.watch.alarms() == []
 
 
 def _original(edge: Edge) -> bytes:

@@ -186,6 +186,21 @@ async def test_what_only_a_person_can_tell_waits_with_a_reason_and_goes_on():
         await eventually(lambda: [path.name for path in outgoing.iterdir()] == ["b.docx"], "only the draft stays")
 
 
+async def test_a_main_file_that_comes_late_is_waited_for_and_its_absence_is_told():
+    async with province() as gialai:
+        edge = await gialai.edge(A)
+        await gialai.join(B)
+        sidecar = fields(edge, "thông tin.json", File="a.pdf")
+        await eventually(lambda: reason(sidecar), "a person is told")
+        assert "attachment.missing" in reason(sidecar)
+        await gialai.stop_hub()
+        (edge.places.outgoing / "a.pdf").write_bytes(PDF)
+        await eventually(lambda: edge.agent.store.outbox.latest(1), "taken")
+        await eventually(lambda: not reason(sidecar), "the reason goes as soon as it is not true any more")
+        await gialai.start_hub()
+        await eventually((edge.places.done / "thông tin.json").exists, "sent")
+
+
 async def test_names_in_two_unicode_forms_belong_together():
     async with province() as gialai:
         a, b = await gialai.edge(A), await gialai.edge(B)

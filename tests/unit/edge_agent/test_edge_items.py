@@ -66,6 +66,11 @@ def test_a_file_that_another_sidecar_names_is_not_taken_by_its_name_alone(tmp_pa
     }
 
 
+def test_a_main_file_that_does_not_come_is_a_problem(tmp_path: Path):
+    drop(tmp_path, **{"b.pdf": "", "b.json": {"File": "a.pdf"}})
+    assert found(tmp_path) == {"b.json": ("attachment.missing", ["b.json"])}
+
+
 @pytest.mark.parametrize("name", ["../a.pdf", "/etc/passwd", ".dang-chuyen.json", "a.json"])
 def test_a_main_file_that_is_no_other_file_of_the_folder_is_a_problem(tmp_path: Path, name: str):
     drop(tmp_path, **{"a.pdf": "", "a.json": {"File": name}})
@@ -161,6 +166,7 @@ def test_only_reasons_of_ours_are_ever_removed(tmp_path: Path):
     drop(tmp_path, **{"từ chối.reason.txt": "Ghi chép của văn thư.\n"})
     put(tmp_path / "a.pdf", ExchangeError(errors.SECRET_MARK))
     put(tmp_path / "từ chối", ExchangeError(errors.SECRET_MARK))
+    finder.find()
     assert {path.name for path in finder.stale_reasons()} == {"a.pdf.reason.txt", "từ chối.reason.txt"}
     for reason in finder.stale_reasons():
         remove(reason)
@@ -173,4 +179,6 @@ def test_a_reason_of_a_present_file_is_not_stale_however_long_the_name(tmp_path:
         (tmp_path / name).write_text("")
         put(tmp_path / name, ExchangeError(errors.SECRET_MARK))
     assert len(list(tmp_path.iterdir())) == 4
-    assert Finder(tmp_path).stale_reasons() == []
+    finder = Finder(tmp_path)
+    finder.find()
+    assert finder.stale_reasons() == []
