@@ -20,7 +20,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     total: int = 6 << 30
     part: int = 4 << 30
-    parts: int = 500
+    parts: int = 1000
     root: int = MESSAGE_MAX
     held: int = 8 << 20
 
