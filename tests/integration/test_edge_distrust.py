@@ -10,15 +10,19 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from edge_stage import PDF, A, B, Edge, eventually, now, octets, province
+from cryptography import x509
+from edge_stage import PDF, A, B, C, Edge, Province, eventually, now, octets, province
 from lxml import etree
 
+from certs import enrolment, keys
+from certs.authority import Authority
+from certs.signers import FileSigner
 from edge_agent import control
 from edge_agent.uplink import Fetched
 from protocol.checkpoint import LogKey, sign_checkpoint
 from protocol.errors import ExchangeError
 from protocol.exchange import Accepted, Caller
-from protocol.seal import canonical
+from protocol.seal import canonical, open_seal, seal
 
 ATTACHMENT = octets(50_000)
 
@@ -108,6 +112,96 @@ async def test_ac_5_2_an_altered_document_is_not_registered_and_blocks_nobody(ki
         await eventually(b.incoming, "the next one passes", patience=30)
         assert [row.document_id for row in b.agent.store.inbox.latest(9)] == ["H21.16,2026/11/20,124/SVDA-VP"]
         assert await gialai.hub.exchange.pending(_caller(B), limit=9), "the altered one still waits at the hub"
+
+
+def issued(folder: Path, authority: Authority, *, since: timedelta, days: int = 30) -> FileSigner:
+    """A certificate for A."""
+    key, request = enrolment.make_request("x")
+    certificate = authority.issue_agency(request, A, at=now() - since, days=days)
+    folder.mkdir()
+    keys.write_key(folder / "key", key)
+    (folder / "pem").write_bytes(authority.chain_pem(certificate))
+    return FileSigner(folder / "key", folder / "pem")
+
+
+def expired(gialai: Province, folder: Path) -> FileSigner:
+    return issued(folder, Authority(gialai.hub_config.authority), since=timedelta(days=3), days=1)
+
+
+def not_yet_valid(gialai: Province, folder: Path) -> FileSigner:
+    return issued(folder, Authority(gialai.hub_config.authority), since=-timedelta(days=1))
+
+
+def revoked(gialai: Province, folder: Path) -> FileSigner:
+    signer = issued(folder, Authority(gialai.hub_config.authority), since=timedelta(days=1))
+    serial = x509.load_der_x509_certificate(signer.certificate).serial_number
+    Authority(gialai.hub_config.authority).revoke(serial, at=now(), reason="keyCompromise")
+    return signer
+
+
+def of_another_province(gialai: Province, folder: Path) -> FileSigner:
+    """The same names, another root."""
+    authority = Authority.init(gialai.root / "other-ca", province="Gia Lai", at=now() - timedelta(days=2))
+    return issued(folder, authority, since=timedelta(days=1))
+
+
+HANDS: dict[str, tuple[Callable[[Province, Path], FileSigner], str]] = {
+    "revoked": (revoked, "seal.certificate-revoked"),
+    "expired": (expired, "seal.certificate-expired"),
+    "not yet valid": (not_yet_valid, "seal.certificate-not-yet-valid"),
+    "another province's": (of_another_province, "seal.certificate-untrusted"),
+    "another agency's": (
+        lambda gialai, _: gialai.edges[C].agent._signer,  # type: ignore[return-value] # a FileSigner
+        "seal.other-agency",
+    ),
+}
+
+
+def seal_again(edge: Edge, signer: FileSigner, only: int) -> None:
+    """One message comes under another hand: what is signed, and so its digest and its receipt, stay as they are."""
+    fetch = edge.agent.link.fetch
+
+    @asynccontextmanager
+    async def resealed(number: int) -> AsyncIterator[Fetched]:
+        async with fetch(number) as fetched:
+            if number == only:
+                fetched.envelope = etree.fromstring(seal(open_seal(fetched.envelope).signed, signer))
+            yield fetched
+
+    edge.agent.link.fetch = resealed  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("hand", HANDS)
+async def test_ac_5_2_a_document_under_a_refused_certificate_is_held_and_blocks_nobody(hand: str):
+    async with province() as gialai:
+        a, b, _ = await gialai.edge(A), await gialai.edge(B), await gialai.edge(C)
+        make, code = HANDS[hand]
+        seal_again(b, make(gialai, gialai.root / "hand"), only=1)
+        await b.agent.watchman.round()
+        await b.agent.watchman.round()  # the hub looked at its list of revocations when it was asked before
+        a.drop("a.pdf", ATTACHMENT, Priority=3)
+        await eventually(b.agent.store.inbox.held, "held")
+        a.drop("b.pdf", PDF, CodeNumber="124")
+        await eventually(b.incoming, "the next one passes")
+        (held,) = b.agent.store.inbox.held()
+        assert (held.hub_number, held.error_code) == (1, code)
+        assert [row.document_id for row in b.agent.store.inbox.latest(9)] == ["H21.16,2026/11/20,124/SVDA-VP"]
+        assert {alarm.kind for alarm in b.agent.store.watch.alarms()} == {"held-1"}, "nothing is said of this agency"
+        events = b.agent.store.read("SELECT detail FROM events WHERE event = 'raised'")
+        assert events == [("held-1",)]
+        assert len(payload_files(b)) == 1
+
+
+async def test_a_suspended_agency_stops_polling_and_says_so_until_it_is_back():
+    async with province() as gialai:
+        a, b = await gialai.edge(A), await gialai.edge(B)
+        await gialai.hub.administration.suspend(B)
+        await eventually(lambda: {alarm.kind for alarm in b.agent.store.watch.alarms()} == {"agency"}, "the alarm")
+        await gialai.hub.administration.resume(B)
+        a.drop("a.pdf", PDF)
+        await eventually(b.incoming, "arrival")
+        await eventually(lambda: not b.agent.store.watch.alarms(), "the alarm is over")
+        assert b.agent.store.inbox.held() == []
 
 
 async def test_a_held_message_is_tried_again_and_arrives_when_it_is_right():
