@@ -11,7 +11,9 @@ import pytest
 from edge_stage import A, B, Edge, eventually, octets, province
 from foreign.zeep_client import EDocClient, Letter, Refused
 
-from edge_agent import configuration
+from edge_agent import configuration, exchange
+from protocol.http.mailbox_views import FIRST_LOOK
+from tests.unit.edge_agent.test_edge_store import arrived
 
 LOCAL = datetime.now(timezone(timedelta(hours=7)))
 
@@ -35,7 +37,11 @@ async def client(edge: Edge, code: str, token: str = "") -> EDocClient:
     return await asyncio.to_thread(EDocClient, edge.package_b, code, token or edge.token)
 
 
-async def test_two_vendors_exchange_a_document_and_statuses_through_their_own_agents(tmp_path: Path):
+@pytest.mark.parametrize("page", [exchange.TRACES_AT_ONCE, 1])
+async def test_two_vendors_exchange_a_document_and_statuses_through_their_own_agents(
+    tmp_path: Path, page: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(exchange, "TRACES_AT_ONCE", page)
     async with province() as gialai:
         no_folders = {"folders": configuration.Folders(enabled=False)}
         a, b = await gialai.edge(A, **no_folders), await gialai.edge(B, **no_folders)
@@ -58,6 +64,24 @@ async def test_two_vendors_exchange_a_document_and_statuses_through_their_own_ag
             (letter(file).document_id, 3),
         ]
         assert {A, B} <= set(await asyncio.to_thread(sender.organizations))
+        sender.close()
+        recipient.close()
+
+
+async def test_documents_are_seen_behind_more_notices_than_one_answer_holds(tmp_path: Path):
+    """A system that reads statuses with a TimeStamp consumes none: they wait in its mailbox for ever."""
+    async with province() as gialai:
+        a, b = await gialai.edge(A), await gialai.edge(B)
+        for number in range(FIRST_LOOK + 1):
+            notice = arrived(900_000 + number, kind="notice", envelope=None, attachments=())
+            await b.agent.store.run(b.agent.store.inbox.receive, notice, ("pull",), LOCAL)
+        file = tmp_path / "a.pdf"
+        file.write_bytes(b"%PDF-1.4\n")
+        sender, recipient = await client(a, A), await client(b, B)
+        await asyncio.to_thread(sender.send, letter(file))
+        await eventually(lambda: b.agent.store.inbox.count("document"), "arrival at B's agent")
+        (number,) = await asyncio.to_thread(recipient.pending)
+        assert b.agent.store.inbox.one(number).kind == "document"
         sender.close()
         recipient.close()
 
