@@ -24,7 +24,7 @@ from edge_agent.bridge.outgoing_folder import RECEIPT
 from edge_agent.bridge.reasons import read_reason, reason_beside
 from edge_agent.payloads import CHUNK, copy_durably
 from edge_agent.places import Places
-from edge_agent.screening import screen
+from edge_agent.screening import check_attachment_names, screen
 from protocol import errors
 from protocol.errors import ExchangeError, kind_of
 from protocol.exchange import PlainSubmission
@@ -62,6 +62,8 @@ def post_file(
         sidecar.read_status(file.name, data)
     elif name.endswith(PACKAGE):
         screen(_envelope_of(file), agency.organ_id, now, encoding)
+        with file.open("rb") as stream:
+            check_attachment_names(stream)
     else:
         raise ExchangeError(errors.UNKNOWN_FORMAT)
     with _reserved(places, [safe_name(file.name)]) as (target,):

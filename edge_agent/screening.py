@@ -7,13 +7,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
+from io import BufferedIOBase, RawIOBase
 
 from edge_agent.clock import VIETNAM
+from edge_agent.payloads import CHUNK
 from protocol import agency_codes, document_ids, errors, required, secrecy, text
 from protocol.errors import ExchangeError
 from protocol.exchange import PlainSubmission
 from protocol.model import Document, Message, StatusMessage
+from protocol.package_a import AttachmentEnd, AttachmentStart, Event, Limits, PackageAReader
+from protocol.package_a.events import DEFAULT_LIMITS
 from protocol.xml_reading import parse
 
 
@@ -50,6 +55,28 @@ def check_secrecy(submission: PlainSubmission) -> None:
     mark = secrecy.find_mark_in_xml(parse(submission.original, tolerant=True))
     if mark is not None:
         raise ExchangeError(errors.SECRET_MARK, element=mark.element, rule=mark.rule)
+
+
+def check_attachment_names(file: RawIOBase | BufferedIOBase, limits: Limits = DEFAULT_LIMITS) -> None:
+    """Refuse a mark that an `.edxml` carries at its attachments alone, when the manifest is silent about them.
+
+    Reads the file to its end: a name may stand behind the last octet, and nothing may be stored before. `file` stands
+    at its start; what is wrong with the file otherwise is left to who reads it. Raises `secrecy.refused`.
+    """
+    for event in _readable(file, limits):
+        if isinstance(event, AttachmentStart | AttachmentEnd):
+            secrecy.refuse_marked_attachment(event.name, event.description)
+
+
+def _readable(file: RawIOBase | BufferedIOBase, limits: Limits) -> Iterator[Event]:
+    """What the file says, up to where it is damaged."""
+    reader = PackageAReader(limits)
+    while data := file.read(CHUNK):
+        try:
+            events = reader.feed(data)
+        except ExchangeError:
+            return
+        yield from events
 
 
 def to_nfc(message: Message, encoding: text.Encoding | None = None) -> Message:

@@ -12,8 +12,9 @@ from edge_agent.bridge import sidecar
 from edge_agent.bridge.items import Item, read_bounded
 from edge_agent.bridge.regular_files import open_regular
 from edge_agent.payloads import CHUNK
+from edge_agent.screening import check_attachment_names
 from edge_agent.store import Store
-from protocol import agency_codes, document_ids, errors, secrecy
+from protocol import agency_codes, document_ids, errors
 from protocol.edxml.dates import parse_date
 from protocol.edxml.reader import read_message
 from protocol.errors import ExchangeError
@@ -149,10 +150,11 @@ class StatusSource:
 
 
 class PackageASource:
-    """An `.edxml`, read once from front to back."""
+    """An `.edxml`, read from front to back; its attachments are stored only on the second way."""
 
     def __init__(self, path: Path, limits: Limits) -> None:
         self._path = path
+        self._limits = limits
         self._reader = PackageAReader(limits)
         self._file: FileIO | None = None
         self._events: list[Event] = []
@@ -167,10 +169,10 @@ class PackageASource:
         return PlainSubmission(message=event.message, original=event.original_envelope, package="A")
 
     async def uploads(self) -> AsyncIterator[Upload]:
-        """The attachments as they stand in the file."""
+        """The attachments as they stand in the file, once all their names are known to be free of secret marks."""
+        await asyncio.to_thread(self._check_names)
         while (event := await self._next()) is not None:
             if isinstance(event, AttachmentStart):
-                secrecy.refuse_marked_attachment(event.name, event.description)  # the manifest may be silent
                 yield _EmbeddedUpload(event.content_id, self)
 
     def close(self) -> None:
@@ -184,13 +186,18 @@ class PackageASource:
         while (event := await self._next()) is not None and not isinstance(event, AttachmentEnd):
             if isinstance(event, AttachmentData):
                 yield event.data
-        if isinstance(event, AttachmentEnd):
-            secrecy.refuse_marked_attachment(event.name, event.description)
 
     async def _next(self) -> Event | None:
         while not self._events and not self._ended:
             self._events = await asyncio.to_thread(self._step)
         return self._events.pop(0) if self._events else None
+
+    def _check_names(self) -> None:
+        assert self._file is not None, "read first"
+        place = self._file.tell()
+        self._file.seek(0)
+        check_attachment_names(self._file, self._limits)
+        self._file.seek(place)
 
     def _step(self) -> list[Event]:
         assert self._file is not None, "read first"
