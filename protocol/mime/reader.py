@@ -121,25 +121,40 @@ class MultipartReader:
         self._content_id = ""
         self._decoder: Decoder | None = None
         self._events: list[Event] = []
+        self._failure: ExchangeError | None = None
 
     def feed(self, data: bytes) -> list[Event]:
-        """The events that these octets complete."""
+        """The events that these octets complete.
+
+        What is complete before an octet that is wrong is handed on first; then the next call raises.
+        """
+        self._raise_failure()
         self._total += len(data)
         if self._total > self._limits.total:
             raise ExchangeError(MIME_TOTAL_TOO_LARGE)
         chunk = self._held + data if self._held else data
         self._held = b""
         position = 0
-        while position >= 0 and self._state is not _State.EPILOGUE:
-            position = self._step(chunk, position)
+        try:
+            while position >= 0 and self._state is not _State.EPILOGUE:
+                position = self._step(chunk, position)
+        except ExchangeError as error:
+            if not self._events:
+                raise
+            self._failure = error
         events, self._events = self._events, []
         return events
 
     def close(self) -> list[Event]:
         """The octets ended. Raises `mime.truncated` when the closing delimiter was not among them."""
+        self._raise_failure()
         if self._state is not _State.EPILOGUE:
             raise ExchangeError(MIME_TRUNCATED)
         return []
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
 
     def _step(self, chunk: bytes, position: int) -> int:
         if self._state is _State.HEADERS:

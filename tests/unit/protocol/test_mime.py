@@ -406,3 +406,18 @@ def test_writer_refuses_values_that_would_start_a_header(content_id: str, kind: 
     with pytest.raises(ExchangeError) as caught:
         MultipartWriter("b0", "text/xml").part_header(content_id, kind)
     assert caught.value.kind is errors.MIME_MALFORMED
+
+
+def test_what_stands_before_the_fault_is_handed_on_before_the_fault_is_raised():
+    """The root says whose request it is, and whether it must leave no trace: it is judged first."""
+    body = (
+        b"--Bound\r\n\r\nroot\r\n--Bound\r\nContent-ID: <f1>\r\nContent-Transfer-Encoding: base64\r\n\r\nA***"
+        b"\r\n--Bound--\r\n"
+    )
+    reader = MultipartReader('multipart/related; boundary="Bound"', WIDE)
+    root = reader.feed(body)
+    assert [type(event) for event in root[:3]] == [PartStart, PartData, PartEnd]
+    for again in (reader.close, lambda: reader.feed(b"")):
+        with pytest.raises(ExchangeError) as caught:
+            again()
+        assert caught.value.kind is errors.ATTACHMENT_DAMAGED
