@@ -468,6 +468,42 @@ def test_first_signal_drains_and_ends_with_0(tmp_path: Path):
         assert number == 1
 
 
+def test_second_signal_ends_at_once_what_is_in_flight_and_loses_nothing(tmp_path: Path):
+    """The first waits for the request whose body does not come; the second does not."""
+    with HubProcess(tmp_path / "hub") as hub:
+        invitation = hub.invitation("H21.16")
+        hub.invitation("H21.23")
+
+        async def work() -> str:
+            async with await AgencyClient.join(hub.url, invitation, tmp_path / "agency") as agency:
+                accepted = await agency.send(agency.sealed(agency.document(["H21.23"], "1")))
+                _, writer = await asyncio.open_connection(
+                    "127.0.0.1", hub.port, ssl=agency.context, server_hostname="localhost"
+                )
+                request = (
+                    "PATCH /lienthong/v1/payloads/" + "0" * 64 + " HTTP/1.1\r\nHost: localhost\r\nUpload-Offset: 0\r\n"
+                    "Upload-Length: 100\r\nContent-Length: 100\r\n\r\nhalf"
+                )
+                writer.write(request.encode())
+                await writer.drain()
+                while not list((hub.folder / "data/payloads/uploads").iterdir()):
+                    await asyncio.sleep(0.01)
+                hub.signal(signal.SIGTERM)
+                while hub.answers():
+                    await asyncio.sleep(0.01)
+                assert hub.runs()
+                hub.signal(signal.SIGTERM)
+                assert await asyncio.to_thread(hub.wait) == -signal.SIGTERM
+                writer.transport.abort()
+                return accepted.document_id
+
+        assert asyncio.run(work())
+        assert "hub.stopped" not in [line["event"] for line in hub.lines()]
+        hub.start()
+        assert listed(hub)["H21.23"]["waiting"] == 1
+        assert hub.stop() == 0
+
+
 def test_interrupt_from_the_terminal_drains_too(tmp_path: Path):
     with HubProcess(tmp_path / "hub") as hub:
         hub.signal(signal.SIGINT)
