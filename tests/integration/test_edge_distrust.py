@@ -19,6 +19,7 @@ from certs.authority import Authority
 from certs.signers import FileSigner
 from edge_agent import control
 from edge_agent.uplink import Fetched
+from protocol import errors
 from protocol.checkpoint import LogKey, sign_checkpoint
 from protocol.errors import ExchangeError
 from protocol.exchange import Accepted, Caller
@@ -190,6 +191,25 @@ async def test_ac_5_2_a_document_under_a_refused_certificate_is_held_and_blocks_
         events = b.agent.store.read("SELECT detail FROM events WHERE event = 'raised'")
         assert events == [("held-1",)]
         assert len(payload_files(b)) == 1
+
+
+async def test_ac_5_2_without_a_fresh_list_of_revocations_everything_waits_and_a_person_is_told():
+    async with province() as gialai:
+        a, b = await gialai.edge(A), await gialai.edge(B)
+        check = b.agent.beliefs.check_sealer
+
+        def stale(*_: object) -> None:
+            raise ExchangeError(errors.TRUST_STALE)
+
+        b.agent.beliefs.check_sealer = stale  # type: ignore[method-assign]
+        a.drop("a.pdf", PDF)
+        (alarm,) = await eventually(b.agent.store.watch.alarms, "the alarm")
+        assert alarm.kind == "revocation"
+        assert b.agent.store.inbox.held() == []
+        assert b.agent.store.inbox.count("document") == 0
+        b.agent.beliefs.check_sealer = check  # type: ignore[method-assign]
+        await eventually(b.incoming, "arrival with a fresh list")
+        await eventually(lambda: not b.agent.store.watch.alarms(), "the alarm is over")
 
 
 async def test_a_suspended_agency_stops_polling_and_says_so_until_it_is_back():
