@@ -54,8 +54,7 @@ class PlainSubmission(msgspec.Struct, frozen=True, kw_only=True):
     original: bytes
     package: Package
     written: Literal["xml", "fields"] = "xml"
-    """What `original` is: XML, which may say more than the model knows, or fields of a clerk (TOML, JSON) which may not.
-    """
+    """What `original` is: XML, which may say more than the model knows, or a clerk's TOML or JSON, which may not."""
 
 
 Submission = SealedSubmission | PlainSubmission

@@ -166,7 +166,7 @@ class Twin:
 
     def _check_sender(self, caller: Caller, sender: Organization) -> None:
         if canonical(sender.organ_id) != caller.agency:
-            raise ExchangeError(errors.NOT_THE_SENDER, element=sender.organ_id)
+            raise ExchangeError(errors.NOT_THE_SENDER, element="MessageHeader.From.OrganId")
 
     def _recipients(self, document: Document) -> tuple[str, ...]:
         for organization in document.header.to:

@@ -41,6 +41,7 @@ _KNOWN_ENCODINGS: Final = re.compile(
     r"utf-?8|utf-?16(?:[lb]e)?|(?:us-)?ascii|iso-8859-\d{1,2}|(?:windows-|cp)125\d|tcvn[\w-]*|viscii", re.IGNORECASE
 )
 """In these `<` and `=` have their ASCII octets, which the limits count; UTF-7 spells them otherwise."""
+_ENCODING: Final = re.compile(rb"""<\?xml\s[^<>]*?encoding\s*=\s*["']([^"'<>]*)["']""")
 
 TAGS_MAX: Final = 1 << 17
 """Tags of one message; a thousand attachments and five thousand recipients have as many."""
@@ -112,6 +113,9 @@ def namespace(element: etree._Element) -> str:
 
 def _count(data: bytes) -> None:
     """Before the tree is built: a megabyte of short tags becomes a hundred megabytes of it, and a second of work."""
+    declared = _ENCODING.search(data, 0, 2 * _JUNK_MAX)
+    if declared is not None and _KNOWN_ENCODINGS.fullmatch(declared[1].decode("latin-1")) is None:
+        raise ExchangeError(NOT_XML, reason="encoding")
     tags = data.count(b"<")
     if tags > TAGS_MAX:
         raise ExchangeError(TOO_LARGE, tags=tags, limit=TAGS_MAX)

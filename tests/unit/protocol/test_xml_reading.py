@@ -121,6 +121,13 @@ def test_an_encoding_that_spells_markup_in_other_octets_is_refused(encoding: str
     assert refusal(b'<?xml version="1.0" encoding="%b"?><a>x</a>' % encoding.encode()) is NOT_XML
 
 
+def test_tags_that_no_count_of_octets_sees_do_not_become_a_tree():
+    hidden = b"<?xml version='1.0' encoding='UTF-7'?><a>" + b"+ADw-b/+AD4-" * 100_000 + b"</a>"
+    with pytest.raises(ExchangeError) as caught:
+        parse(hidden, max_size=2 << 20)
+    assert (caught.value.kind, caught.value.details) == (NOT_XML, {"reason": "encoding"})
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "UTF-8", "windows-1252", "ISO-8859-1", "us-ascii", "TCVN5712-1"])
 def test_encodings_in_use_are_read(encoding: str):
     assert parse(b'<?xml version="1.0" encoding="%b"?><a>x</a>' % encoding.encode()).text == "x"
