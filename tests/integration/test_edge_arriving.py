@@ -11,7 +11,7 @@ from edge_stage import PDF, A, B, C, Edge, Province, eventually, province
 
 from edge_agent import polling
 from edge_agent.backoff import Backoff
-from edge_agent.uplink import Fetched
+from edge_agent.uplink import Fetched, HubLink
 from protocol import errors
 from protocol.errors import ExchangeError
 from protocol.exchange import Caller, Summary
@@ -137,6 +137,42 @@ async def test_a_hub_from_a_backup_that_uses_a_number_again_loses_no_new_mail():
         assert {row.hub_number for row in b.agent.store.inbox.latest(9) if row.kind == "document"} == {1}
         assert "hub-numbers" in {alarm.kind for alarm in b.agent.store.watch.alarms()}
         await eventually(lambda: len(b.arrived("van-ban.edxml")) == 2, "both are handed over")
+
+
+@pytest.mark.usefixtures("_impatient")
+async def test_a_confirmation_that_was_due_to_a_lost_hub_is_not_given_for_another_message(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    async with province() as gialai:
+        a, b, c = await gialai.edge(A), await gialai.edge(B), await gialai.join(C)
+        await backed_up(gialai, "backup")
+
+        async def lost(_numbers: list[int]) -> None:
+            raise ExchangeError(errors.UNREACHABLE)
+
+        b.agent.link.confirm = lost  # type: ignore[method-assign,assignment]
+        await sent(a, "1")
+        await eventually(lambda: arrived(b) == ["1"], "the first document under number 1")
+        await b.stop()
+        await a.stop()
+        await set_back(gialai, "backup")
+        await c.start()
+        await sent(c, "2")
+        fetch, failures = HubLink.fetch, [1, 2]
+
+        @asynccontextmanager
+        async def broken_at_first(link: HubLink, number: int) -> AsyncIterator[Fetched]:
+            async with fetch(link, number) as fetched:
+                if failures:
+                    raise ExchangeError(errors.BAD_ANSWER, tries=failures.pop())
+                yield fetched
+
+        monkeypatch.setattr(HubLink, "fetch", broken_at_first)
+        await b.start()
+        await eventually(lambda: arrived(b) == ["1", "2"], "the second document under number 1")
+        assert failures == []
+        await eventually(lambda: b.agent.store.inbox.unconfirmed(9) == [], "confirmed")
+        assert await gialai.hub.exchange.pending(CALLER_B, limit=9) == []
 
 
 async def test_a_hub_that_forgot_a_confirmation_hears_it_again():
