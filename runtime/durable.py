@@ -19,6 +19,8 @@ PRIVATE_FOLDER: Final = 0o700
 OTHERS_MAY: Final = 0o077
 """Bits of a mode that let anybody but the owner in."""
 TEMPORARY_SUFFIX: Final = ".part"
+_unsettled: Final[set[Path]] = set()
+"""Folders whose names are not known to be on the disk: being made in another thread, or their fsync failed."""
 
 
 def fsync_file(descriptor: int) -> None:
@@ -50,17 +52,19 @@ def make_directory(folder: Path, mode: int = 0o755) -> None:
     """
     missing = []
     current = folder
-    while not current.exists():
+    while current in _unsettled or not current.exists():
         missing.append(current)
         current = current.parent
     for path in reversed(missing):
+        _unsettled.add(path)
         path.mkdir(mode=mode, exist_ok=True)
         try:
             fsync_directory(path.parent)
         except OSError:
             with suppress(OSError):
-                path.rmdir()  # else the next caller would find it and take it for durable
+                path.rmdir()  # else the next start would find it and take it for durable
             raise
+        _unsettled.discard(path)
 
 
 def exposure(private: Iterable[Path]) -> str:
