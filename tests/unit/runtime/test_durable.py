@@ -10,6 +10,10 @@ import pytest
 from runtime import durable
 
 
+def _refuse(_folder: Path) -> None:
+    raise OSError(errno.EIO, "disk")
+
+
 class Disk:
     """Counts fsyncs of folders; the first `failures` of them fail, and so does the removal of a folder."""
 
@@ -17,15 +21,12 @@ class Disk:
         self.flushed: list[Path] = []
         self._failures = failures
         monkeypatch.setattr(durable, "fsync_directory", self._fsync)
-        monkeypatch.setattr(Path, "rmdir", self._refuse)
+        monkeypatch.setattr(Path, "rmdir", _refuse)
 
     def _fsync(self, folder: Path) -> None:
         self.flushed.append(folder)
         if len(self.flushed) <= self._failures:
             raise OSError(errno.EIO, "disk")
-
-    def _refuse(self, _folder: Path) -> None:
-        raise OSError(errno.EIO, "disk")
 
 
 def test_a_folder_whose_name_could_not_be_made_durable_is_not_taken_for_durable(
