@@ -17,7 +17,7 @@ import msgspec
 
 from demo.joining import join_agencies, set_up_hub
 from demo.killing import Stream, account, kill_in_a_stream
-from demo.programs import NotVerified
+from demo.programs import INTERRUPTIONS, NotVerified
 from demo.province import Province
 from demo.screen import Screen
 from demo.sending import Correspondence, return_statuses, send_document, send_large, verify_receipt
@@ -26,7 +26,7 @@ from demo.staying import stay_up
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
-STOPPING: Final = (signal.SIGTERM, signal.SIGHUP)
+STOPPING: Final = tuple(number for number in INTERRUPTIONS if number != signal.SIGINT)
 """What ends the demo like Ctrl-C."""
 
 
@@ -118,7 +118,7 @@ def _go_through(steps: list[Step], screen: Screen) -> None:
 
 def _finish(province: Province | None) -> None:
     """Stop the programs; Ctrl-C must not leave any of them behind."""
-    for number in (signal.SIGINT, *STOPPING):
+    for number in INTERRUPTIONS:
         signal.signal(number, signal.SIG_IGN)
     if province is not None:
         province.programs.stop()

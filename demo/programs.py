@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +17,7 @@ from demo.screen import Screen
 GRACE: Final = 15.0
 """Seconds that a program has to stop after SIGTERM."""
 TAIL: Final = 15
+INTERRUPTIONS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 COMMANDS: Final = ("lienthong-hub", "lienthong-edge", "lienthong-certs")
 
 
@@ -97,7 +101,7 @@ class Server:
     def start(self) -> None:
         """Start (again); the log goes on in the same file."""
         self._screen.command(f"{shlex.join(self._words)} &")
-        with self.log.open("ab") as log:
+        with self.log.open("ab") as log, _uninterrupted():
             self._process = subprocess.Popen(
                 self._arguments,
                 cwd=self.log.parent,
@@ -130,6 +134,20 @@ class Server:
         """The last lines of the log."""
         lines = self.log.read_text("utf-8", errors="replace").splitlines() if self.log.exists() else []
         return "\n".join(lines[-TAIL:])
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C and what ends the demo like it wait until the block is left: a process that runs must be known."""
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in INTERRUPTIONS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 def environment() -> dict[str, str]:

@@ -115,8 +115,9 @@ def test_stopped_in_the_middle_it_stops_everything_and_counts_what_it_had(place:
         if "so-a &" in line:
             break
     demo.send_signal(signal.SIGTERM)
-    code, said = finish(demo)
-    assert (code, said[-1]) == (1, "demo: 1 of 8 steps verified")
+    said = demo.stdout.read().splitlines()  # not `communicate`, which knows nothing of what was read ahead
+    assert (demo.wait(PATIENCE), said[-1]) == (1, "demo: 1 of 8 steps verified")
+    demo.stdout.close()
     assert nothing_is_left(place)
 
 
