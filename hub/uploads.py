@@ -96,7 +96,8 @@ class Uploads:
     ) -> web.Response:
         try:
             async with self._about(request) as upload:
-                return await method(request, upload)
+                response = await method(request, upload)
+            return await self._heard_out(request, response)
         except ExchangeError as error:
             return await self._refuse(request, error)
         except OSError as error:
@@ -240,7 +241,17 @@ class Uploads:
     async def _refuse(self, request: web.Request, error: ExchangeError) -> web.Response:
         if error.kind is not errors.MIME_TRUNCATED:  # nobody hears of that: the line is gone, and will be back
             await self._audit(request, error)
-        return web.Response(status=error.kind.http_status, headers={"Lienthong-Error": error.kind.code})
+        response = web.Response(status=error.kind.http_status, headers={"Lienthong-Error": error.kind.code})
+        if CALLER not in request:
+            response.force_close()
+            return response
+        return await self._heard_out(request, response)
+
+    async def _heard_out(self, request: web.Request, response: web.Response) -> web.Response:
+        """An agency that is still sending gets the answer only once it has sent; one with much left is cut off."""
+        if not await Body(request, self._patience).drain():
+            response.force_close()
+        return response
 
 
 def _stands_at(status: int, held: int) -> web.Response:
