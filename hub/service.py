@@ -56,6 +56,8 @@ PACKAGE_B = "/edoc/v1"
 LOOPBACK = "127.0.0.1"
 HEADERS_LIMIT = 64 << 10
 UPKEEP_SECONDS = 300.0
+HANDSHAKE = 0.03
+"""Seconds that a TLS handshake may still need when the hub has stopped listening."""
 LOCK_SECONDS = 10.0
 """How long a hub that starts waits for whoever has the ledger."""
 
@@ -113,12 +115,19 @@ class Hub:
         self.dispatch.wake_all()
         if self._upkeep is not None:
             self._upkeep.cancel()
+        for site in [site for runner in self._runners for site in runner.sites]:
+            await site.stop()
         await self.delivery.stop()
+        servers = [runner.server for runner in self._runners]
         for runner in self._runners:
             await runner.cleanup()
         self._runners.clear()
         self.configuration.control.unlink(missing_ok=True)
         await self.ledger.close()
+        await asyncio.sleep(HANDSHAKE)
+        for server in servers:  # whoever was still shaking hands when the others were closed
+            if server is not None:
+                await server.shutdown(0)
         _log.info("hub.stopped")
 
     def agencies_application(self) -> web.Application:
