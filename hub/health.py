@@ -109,8 +109,11 @@ class Health:
             found.append("đang dừng")
         if shutil.disk_usage(self._folder).free < SPACE_NEEDED:
             found.append("sắp hết dung lượng lưu trữ")
-        if self._now() < self._ledger.log.last_event_at - 600_000:
-            found.append("đồng hồ chạy lùi so với sổ bằng chứng")
+        if self._ledger.writer.clock.judge(self._ledger.log.last_event_at).wrong:
+            found.append(
+                "đồng hồ lùi so với sổ bằng chứng, hoặc vừa bị chỉnh vượt lên: chưa nhận văn bản. Chỉnh lại đồng hồ;"
+                " nếu giờ hiện tại là đúng thì khởi động lại trục"
+            )
         if self._ledger.writer.failure:
             found.append(f"lần ghi sổ cái gần nhất không thành công ({self._ledger.writer.failure})")
         return [*found, *self._distrust()]
