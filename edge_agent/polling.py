@@ -42,8 +42,8 @@ PATIENCE: Final = 5
 """Such tries in a row before a person is told."""
 CONFIRM_AFTER: Final = 20
 """Messages that are confirmed in one request, while more are received."""
-LEFT: Final = 500
-"""The most in one request."""
+LEFT: Final = 1000
+"""The most in one request, and the most that the hub lists."""
 NOTHING_NEW: Final = 2.0
 """Seconds between polls while only held messages wait: the hub answers at once then."""
 
@@ -89,13 +89,13 @@ class Poller:
     async def _round(self, drain: asyncio.Event) -> float:
         """One poll and what it brings; seconds to wait before the next."""
         try:
+            await self._confirm_left()
             held = {one.hub_number: one for one in await self._store.run(self._store.inbox.held)}
             waiting = await unless(drain, self._link.pending(self._batch + len(held), self._poll_wait))
             if waiting is None:
                 return 0.0
             await self._watchman.reached("poll")
             await self._watchman.clear("agency")
-            await self._confirm_left(waiting)
             news = await self._receive_all(waiting, held, drain)
             await self._confirm_all()
         except ExchangeError as error:
@@ -194,16 +194,18 @@ class Poller:
         where = f"Văn bản số {held.hub_number} của {held.sender} trên trục"
         await self._watchman.alarm(f"held-{held.hub_number}", f"{where} {tried}: {error.sentence}")
 
-    async def _confirm_left(self, waiting: tuple[Summary, ...]) -> None:
+    async def _confirm_left(self) -> None:
         """What an earlier round left to confirm. Raises `ExchangeError` as the hub does.
 
         A hub that was set back may have another message under such a number by now: it must not be told that this one
         is here, and it has nothing to confirm of the one that it forgot.
         """
         left = set(await self._store.run(self._store.inbox.unconfirmed, LEFT))
+        if not left:
+            return
         forgotten = [
             one.number
-            for one in waiting
+            for one in await self._link.pending(LEFT, 0)
             if one.number in left
             and await self._store.run(self._store.inbox.standing, one.number, one.digest) == "renumbered"
         ]
