@@ -44,7 +44,7 @@ def alarms(edge: Edge) -> set[str]:
 async def gets_through(edge: Edge, number: int) -> None:
     """An ordinary document passes, so what lay there before it was looked at."""
     edge.drop(f"thường {number}.pdf", PDF, CodeNumber=str(number))
-    await eventually((edge.places.done / f"thường {number}.pdf").exists, "an ordinary document passes")
+    await eventually((edge.places.done / f"thường {number}.json").exists, "an ordinary document passes")
 
 
 @pytest.mark.parametrize("octets", [226, 255])
@@ -241,4 +241,6 @@ async def test_what_a_crash_left_half_written_is_removed_and_what_others_write_i
             (edge.places.outgoing / name).write_bytes(b"half")
         await edge.start()
         await gets_through(edge, 1)
-        assert sorted(path.name for path in edge.places.outgoing.iterdir()) == sorted(others)
+        await eventually(
+            lambda: sorted(path.name for path in edge.places.outgoing.iterdir()) == sorted(others), "only the others'"
+        )
