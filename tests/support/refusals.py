@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from tests.support.agency import AgencyClient, Attached
 from tests.support.log_lines import Line, captured
 from tests.support.running_hub import RunningHub
 
+PATIENCE = 60.0
+"""Seconds."""
 CONTENT = "chim-sáo-mỏ-ngà"
 """Stands in every text of the documents here; no log line and no event may say it."""
 _numbers = count(1)
@@ -157,6 +160,8 @@ async def stage(
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Return when the condition holds; the test's own time limit ends it when it never does."""
+    """Return when the condition holds; fails when it never does."""
+    end = time.monotonic() + PATIENCE
     while not condition():
+        assert time.monotonic() < end, "what the test waits for never came"
         await asyncio.sleep(0.005)
