@@ -193,7 +193,7 @@ class OutgoingFolder:
         elif error.kind is errors.SECRET_MARK:
             await self._leave(item, progress, error)
         else:
-            await self._move(item, self._places.failed, {REASON: reason_text(error)})
+            await self._move(item, progress, self._places.failed, {REASON: reason_text(error)})
             _log_refusal(error, left=False)
 
     async def _leave(self, item: Item, progress: Progress, error: ExchangeError) -> None:
@@ -210,15 +210,25 @@ class OutgoingFolder:
             return
         if row.state == "DA_GUI":
             receipt = await self._store.run(self._store.outbox.receipt, row.number)
-            await self._move(item, self._places.done, {RECEIPT: receipt})
+            await self._move(item, progress, self._places.done, {RECEIPT: receipt})
         else:
             error = ExchangeError(kind_of(row.error_code), element=row.error_element)
-            await self._move(item, self._places.failed, {REASON: reason_text(error)})
+            await self._move(item, progress, self._places.failed, {REASON: reason_text(error)})
         self._progress.pop(item.main, None)
 
-    async def _move(self, item: Item, folder: Path, texts: dict[str, str]) -> None:
-        """Its files go together; an attachment that another sidecar lists too goes with the last of them."""
-        await asyncio.to_thread(self._mover.move, item.own, folder, texts)
+    async def _move(self, item: Item, progress: Progress, folder: Path, texts: dict[str, str]) -> None:
+        """Its files go together; an attachment that another sidecar lists too goes with the last of them.
+
+        Raises `ChangedError` when the next document stands there under the same name by now.
+        """
+
+        def move() -> None:
+            signature = item.signature()
+            if signature is None or not _is_same(progress, signature):
+                raise ChangedError
+            self._mover.move(item.own, folder, texts)
+
+        await asyncio.to_thread(move)
         self._left |= item.shared
 
     async def _finish_moves(self) -> None:

@@ -143,7 +143,6 @@ PARTS: dict[str, tuple[list[tuple[str, str, bytes]], ErrorKind]] = {
     "doubled": ([ONE, ONE, TWO], errors.ATTACHMENT_DOUBLED),
     "broken base64": ([ONE, ("<f2>", "Content-Transfer-Encoding: base64\r\n", b"A***")], errors.ATTACHMENT_DAMAGED),
     "too large": ([ONE, ("<f2>", "", b"x" * (PART + 1))], errors.MIME_PART_TOO_LARGE),
-    "too many": ([ONE, TWO, *[("<f3>", "", b"")] * 4], errors.MIME_TOO_MANY_PARTS),
     "headers too large": ([ONE, ("<f2>", f"X-Long: {'x' * 20_000}\r\n", PDF)], errors.MIME_HEADERS_TOO_LARGE),
 }
 

@@ -244,3 +244,27 @@ async def test_what_a_crash_left_half_written_is_removed_and_what_others_write_i
         await eventually(
             lambda: sorted(path.name for path in edge.places.outgoing.iterdir()) == sorted(others), "only the others'"
         )
+
+
+async def test_the_next_document_under_the_same_name_is_not_moved_away_with_the_last_ones_receipt(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """It was dropped after the folder had looked, and before the files of the one before were moved."""
+    async with province() as gialai:
+        a, b = await gialai.edge(A), await gialai.edge(B)
+        outbox = a.agent.store.outbox
+        receipt = outbox.receipt
+        dropped: list[int] = []
+
+        def late(number: int) -> str:
+            if not dropped:
+                a.drop("a.pdf", PDF + b"second", CodeNumber="2")
+            dropped.append(number)
+            return receipt(number)
+
+        monkeypatch.setattr(outbox, "receipt", late)
+        a.drop("a.pdf", PDF, CodeNumber="1")
+        await eventually(lambda: len(b.arrived("a.pdf")) == 2, "both arrive")
+        assert [path.read_bytes() for path in b.arrived("a.pdf")] == [PDF, PDF + b"second"]
+        await eventually(lambda: not list(a.places.outgoing.iterdir()), "moved")
+        assert (a.places.done / "a.pdf").read_bytes() == PDF + b"second"
