@@ -86,7 +86,7 @@ class Hub:
         self.registry = Registry(self.ledger.agencies(), self.ledger.certificates(), configuration.province)
         self.dispatch = InProcessDispatch()
         intake = Intake(self.registry, self.trust, now)
-        self.exchange = HubExchange(self.ledger, self.registry, intake, self.dispatch, self.signer, now)
+        self.exchange = HubExchange(self.ledger, self.registry, intake, self.dispatch, self.signer)
         self.delivery = EndpointDelivery(self.exchange, configuration.delivery, now)
         self.health = Health(
             self.ledger, self.trust, self.signer.certificate, configuration.data, lambda: to_milliseconds(now())

@@ -92,7 +92,7 @@ HUB: Final[Mapping[str, Mutation]] = {
     "same-message-twice": Mutation(
         "a message that was sent again is a new message",
         (
-            Edit("hub.exchange:HubExchange._earlier", "if found is None", "if True"),
+            Edit("hub.custody:Custody._earlier", "if found is None", "if True"),
             Edit("hub.works.intake:Accept.apply", "return again(earlier, self.digest)", NOTHING),
             Edit(
                 "hub.works.intake:Accept.apply",

@@ -171,7 +171,7 @@ async def broken_request(at: Stage, half: bytes, length: int, content_type: str,
     else:
         writer.write(f"{head}Content-Length: {length}\r\n\r\n".encode() + half)
     await writer.drain()
-    await until(lambda: bool(at.hub.hub.exchange._in_flight["H21.16"]))  # it is being received by now
+    await until(lambda: bool(at.hub.hub.exchange.custody.in_flight["H21.16"]))  # it is being received by now
     writer.transport.abort()
 
 

@@ -11,33 +11,24 @@ import pytest
 
 from protocol import errors, native
 from protocol.errors import ErrorKind
+from tests.support.moving_clock import MovingClock
 from tests.support.refusals import Stage, stage
 
 DAY = timedelta(days=1)
 
 
-class Clock:
-    """The hub's clock: the machine's, moved by `by`."""
-
-    def __init__(self) -> None:
-        self.by = timedelta()
-
-    def __call__(self) -> datetime:
-        return datetime.now(UTC) + self.by
+@pytest.fixture
+def clock() -> MovingClock:
+    return MovingClock()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def at(tmp_path: Path, clock: Clock) -> AsyncIterator[Stage]:
+async def at(tmp_path: Path, clock: MovingClock) -> AsyncIterator[Stage]:
     async with stage(tmp_path / "hub", now=clock) as ready:
         yield ready
 
 
-async def refused_for_now(at: Stage, clock: Clock, by: timedelta, kind: ErrorKind) -> None:
+async def refused_for_now(at: Stage, clock: MovingClock, by: timedelta, kind: ErrorKind) -> None:
     """With the hub's clock moved nothing is accepted; moved back, the same document is."""
     envelope = at.sealed(at.unsealed())
     home = clock.by
@@ -72,7 +63,7 @@ async def test_date_that_is_none_is_not_judged(at: Stage, stated: str):
     await at.sender.call(native.write_get_pending(1), Date=stated)
 
 
-async def test_hub_a_day_behind_its_own_evidence_log_takes_nothing(at: Stage, clock: Clock):
+async def test_hub_a_day_behind_its_own_evidence_log_takes_nothing(at: Stage, clock: MovingClock):
     """The times of the log would run backwards. The certificate is good on both days: the log is what objects."""
     clock.by = 3 * DAY
     await at.sender.send(at.sealed(at.unsealed()))
@@ -84,7 +75,7 @@ async def test_hub_a_day_behind_its_own_evidence_log_takes_nothing(at: Stage, cl
         assert "đồng hồ" in str(await response.json())
 
 
-async def test_hub_a_few_minutes_behind_goes_on_and_time_never_runs_backwards(at: Stage, clock: Clock):
+async def test_hub_a_few_minutes_behind_goes_on_and_time_never_runs_backwards(at: Stage, clock: MovingClock):
     clock.by = timedelta(minutes=5)
     await at.sender.send(at.sealed(at.unsealed()))
     clock.by = timedelta()
@@ -93,15 +84,15 @@ async def test_hub_a_few_minutes_behind_goes_on_and_time_never_runs_backwards(at
     assert times == sorted(times)
 
 
-async def test_hub_a_day_behind_believes_no_certificate_of_today(at: Stage, clock: Clock):
+async def test_hub_a_day_behind_believes_no_certificate_of_today(at: Stage, clock: MovingClock):
     await refused_for_now(at, clock, -DAY, errors.CERTIFICATE_EXPIRED)
 
 
-async def test_hub_three_years_ahead_sees_certificates_as_expired(at: Stage, clock: Clock):
+async def test_hub_three_years_ahead_sees_certificates_as_expired(at: Stage, clock: MovingClock):
     await refused_for_now(at, clock, 1100 * DAY, errors.CERTIFICATE_EXPIRED)
 
 
-async def test_hub_with_an_old_revocation_list_believes_nobody_for_now(at: Stage, clock: Clock):
+async def test_hub_with_an_old_revocation_list_believes_nobody_for_now(at: Stage, clock: MovingClock):
     """A month without a fresh list: temporary, because nothing is wrong with the sender."""
     await refused_for_now(at, clock, 60 * DAY, errors.TRUST_STALE)
     assert errors.TRUST_STALE.temporary

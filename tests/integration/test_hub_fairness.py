@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.exchange import IN_FLIGHT
+from hub.custody import IN_FLIGHT
 from protocol import errors, native, soap
 from protocol.errors import ExchangeError
 from protocol.soap import SoapVersion
@@ -59,7 +59,7 @@ async def test_ac_12_1_2_the_flooding_agency_hears_busy_while_anothers_document_
         flood = [Held(flooding, number) for number in range(IN_FLIGHT)]
         tasks = [asyncio.create_task(one.send()) for one in flood]
         async with asyncio.timeout(60):
-            while hub.hub.exchange._in_flight["H21.16"] < IN_FLIGHT:
+            while hub.hub.exchange.custody.in_flight["H21.16"] < IN_FLIGHT:
                 await asyncio.sleep(0.02)
         with pytest.raises(ExchangeError) as caught:
             await flooding.send(flooding.sealed(flooding.document(["H21.24"], "9999")))

@@ -193,7 +193,7 @@ async def test_an_agency_that_stalls_in_an_attachment_gives_its_place_back(impat
     writer.write(related(body, ("<f1>", "", file.data))[: len(body) + 5_000])
     await writer.drain()
     await until(lambda: refusals(at) == [errors.TOO_SLOW.code])
-    await until(lambda: at.hub.hub.exchange._together == 0)
+    await until(lambda: at.hub.hub.exchange.custody.in_flight.total() == 0)
     assert held(at.hub) == before
     writer.close()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
@@ -12,28 +12,19 @@ import pytest
 
 from protocol import errors
 from protocol.errors import ExchangeError
+from tests.support.moving_clock import MovingClock
 from tests.support.refusals import Stage, stage
 
 DAY = timedelta(days=1)
 
 
-class Clock:
-    """The hub's clock: the machine's, moved by `by`."""
-
-    def __init__(self) -> None:
-        self.by = timedelta()
-
-    def __call__(self) -> datetime:
-        return datetime.now(UTC) + self.by
+@pytest.fixture
+def clock() -> MovingClock:
+    return MovingClock()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def at(tmp_path: Path, clock: Clock) -> AsyncIterator[Stage]:
+async def at(tmp_path: Path, clock: MovingClock) -> AsyncIterator[Stage]:
     async with stage(tmp_path / "hub", now=clock) as ready:
         yield ready
 
@@ -59,7 +50,7 @@ async def test_a_hub_in_order_is_ready(at: Stage):
     assert await problems(at) == []
 
 
-async def test_an_old_revocation_list_is_said_before_everybody_is_refused(at: Stage, clock: Clock):
+async def test_an_old_revocation_list_is_said_before_everybody_is_refused(at: Stage, clock: MovingClock):
     clock.by = 60 * DAY
     assert await problems(at) == ["danh sách thu hồi đã quá hạn, mọi cơ quan đang bị từ chối"]
     at.hub.hub.authority.renew_crl(at=clock())
@@ -68,7 +59,7 @@ async def test_an_old_revocation_list_is_said_before_everybody_is_refused(at: St
 
 @pytest.mark.parametrize(("by", "said"), [(1100 * DAY, "đã hết hạn"), (-2 * DAY, "chưa có hiệu lực")])
 async def test_a_certificate_of_the_hub_that_no_agency_believes_is_said(
-    at: Stage, clock: Clock, by: timedelta, said: str
+    at: Stage, clock: MovingClock, by: timedelta, said: str
 ):
     clock.by = by
     assert [one for one in await problems(at) if "chứng thư của trục" in one and said in one]
