@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -200,7 +201,11 @@ class Uploads:
             await self._judge(upload)
 
     async def _judge(self, upload: _Upload) -> None:
-        """All of it may be here, and the hub was stopped before it could say so."""
+        """All of it may be here, and the hub was stopped before it could say so.
+
+        What is not whole gives back its last octet: all of them may be here and some be damaged, by a power cut. The
+        agency must have something to send, or it would never hear that it must start anew.
+        """
         receiving = Receiving(upload.partial, resumed=True)
         try:
             await receiving.take_over()
@@ -214,6 +219,8 @@ class Uploads:
         self._hashed.add(upload.partial)
         if digest == upload.sha256:
             await self._publish(upload)
+        else:
+            await asyncio.to_thread(os.truncate, upload.partial, receiving.size - 1)
 
     async def _publish(self, upload: _Upload) -> None:
         """Give a whole upload its name; a document with a state-secret mark may have taken it away meanwhile."""

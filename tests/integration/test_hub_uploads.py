@@ -265,3 +265,23 @@ async def test_a_line_that_breaks_leaves_the_octets_and_no_descriptor(at: Stage)
     for descriptor in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
             assert "/uploads/" not in str(descriptor.readlink())
+
+
+async def test_an_upload_that_a_power_cut_damaged_when_all_of_it_was_here_starts_anew(at: Stage):
+    """Its length says that nothing is missing; an agency that believed it would never send it again."""
+    damaged = bytearray(FILE.data)
+    damaged[1000:1512] = bytes(512)
+    partial(at).write_bytes(damaged)
+    offset = await head(at)
+    assert offset == len(FILE.data) - 1
+    assert await patch(at, FILE.data[offset:], offset, len(FILE.data), NAME) == (409, 0)
+    assert not partial(at).exists()
+    assert await patch(at, FILE.data) == (204, len(FILE.data))
+
+
+async def test_an_upload_that_a_stop_interrupted_goes_on_where_it_was_but_for_an_octet(at: Stage):
+    partial(at).write_bytes(FILE.data[:70_000])
+    offset = await head(at)
+    assert offset == 69_999
+    assert await head(at) == offset
+    assert await patch(at, FILE.data[offset:], offset, len(FILE.data), NAME) == (204, len(FILE.data))
