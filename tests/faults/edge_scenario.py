@@ -40,7 +40,7 @@ from protocol.errors import ExchangeError
 from protocol.exchange import Summary
 from protocol.model import Document
 from runtime import logs, service
-from runtime.database import Connection
+from runtime.database import Connection, connect
 from tests.faults import agency, papers, province
 from tests.faults.agency import AgencyClient, Steady
 from tests.faults.evidence import Records, history_is_one, mailbox
@@ -111,6 +111,7 @@ class EdgeScenario:
                 stage.last_start()
                 await self._knows_document_one(stage)
                 await _settled(stage)
+                await _told(stage)
                 if left := await peer.pending():
                     raise ViolationError(f"{PEER} confirmed everything and finds {left}")
                 await history_is_one(records, peer)
@@ -245,6 +246,25 @@ async def _settled(stage: Stage) -> None:
             raise StuckError(f"the edge does not settle: {unsettled}")
         if not stage.fell():
             await asyncio.sleep(0.01)
+
+
+async def _told(stage: Stage) -> None:
+    """The hub has heard of every arrival; nothing strikes any more, and the edge is about to be stopped."""
+    places = Places(stage.root)
+    deadline = time.monotonic() + agency.PATIENCE
+    while _untold(places):
+        if time.monotonic() > deadline:
+            raise StuckError("the hub does not hear of what arrived")
+        await asyncio.sleep(0.01)
+
+
+def _untold(places: Places) -> int:
+    database = connect(places.database, read_only=True)
+    try:
+        count: int = database.execute("SELECT count(*) FROM inbox WHERE state <> 'DA_XAC_NHAN'").fetchone()[0]
+        return count
+    finally:
+        database.close()
 
 
 def _unsettled(places: Places) -> str:
