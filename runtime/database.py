@@ -59,6 +59,7 @@ def connect(path: Path, *, read_only: bool = False) -> Connection:
     Raises:
         UnsafeSqliteError: the library is older than the correction.
         pysqlite3.OperationalError: the file cannot be opened.
+        OSError: the disk does not keep the names of the files.
     """
     if not is_safe(library_version()):
         raise UnsafeSqliteError(f"SQLite {pysqlite3.sqlite_version} may corrupt WAL databases; need 3.51.3 or later")
@@ -72,6 +73,7 @@ def connect(path: Path, *, read_only: bool = False) -> Connection:
     connection.execute("PRAGMA synchronous=FULL")
     if not read_only:
         connection.execute("PRAGMA journal_mode=WAL")
+        _make_names_durable(connection, path)
     return connection
 
 
@@ -82,6 +84,16 @@ def _make_private(path: Path) -> None:
     """
     with suppress(OSError):  # there already; or SQLite says in its own words what is wrong
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, durable.PRIVATE_MODE))
+
+
+def _make_names_durable(connection: Connection, path: Path) -> None:
+    """The log file is there before anything is written; SQLite itself goes on when this fsync of it fails."""
+    connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    try:
+        durable.fsync_directory(path.absolute().parent)
+    except OSError:
+        connection.close()
+        raise
 
 
 def open_database(

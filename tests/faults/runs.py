@@ -72,6 +72,8 @@ class Stage:
     port: int = 0
     peer_port: int = 0
     """Of a second program that the scenario may start."""
+    reserved: tuple[socket.socket, ...] = ()
+    """What keeps the ports from the runs of other processes, while nobody listens on them."""
     child: Child | None = None
     starts: int = 0
     notes: list[str] = field(default_factory=list)
@@ -162,6 +164,8 @@ class Stage:
         """Ends the program and forgets the folder."""
         if self.child:
             self.child.kill()
+        for reservation in self.reserved:
+            reservation.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -217,8 +221,17 @@ class Theatre:
         self._count += 1
         folder = self.place / f"run-{self._count}"
         shutil.copytree(self.template, folder / "root", symlinks=True)
+        (port, first), (peer_port, second) = free_port(), free_port()
         return Stage(
-            self.scenario, self.zygote, self.template, folder, list(faults), self.mutations, free_port(), free_port()
+            self.scenario,
+            self.zygote,
+            self.template,
+            folder,
+            list(faults),
+            self.mutations,
+            port,
+            peer_port,
+            reserved=(first, second),
         )
 
     async def run(self, *faults: Fault) -> Outcome:
@@ -283,10 +296,16 @@ async def supervised(stage: Stage) -> AsyncIterator[None]:
             await watching
 
 
-def free_port() -> int:
-    """A loopback port that nobody listens on now, and that no outgoing connection can be given meanwhile."""
+def free_port() -> tuple[int, socket.socket]:
+    """A loopback port that nobody listens on now, and that no outgoing connection can be given meanwhile.
+
+    Other runs leave it alone until the second value is closed: an abstract Unix socket of the port's name.
+    """
     while True:
         port = random.SystemRandom().randrange(*PORTS)
+        reservation = socket.socket(socket.AF_UNIX)
         with socket.socket() as probe, contextlib.suppress(OSError):
+            reservation.bind(f"\0lienthong-faults-{port}")
             probe.bind(("127.0.0.1", port))
-            return port
+            return port, reservation
+        reservation.close()

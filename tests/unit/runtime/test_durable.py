@@ -1,4 +1,4 @@
-"""Folders: whoever finds one that somebody else is making, or could not make durable, makes its name durable first."""
+"""Folders and names: whoever finds one that somebody else is making, or could not make durable, makes its name durable first."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from runtime import durable
+from runtime.database import connect
 
 
 def _refuse(_folder: Path) -> None:
@@ -59,3 +60,21 @@ def test_a_folder_that_another_thread_is_making_is_made_durable_by_whoever_needs
     assert seen == [0, 1]
     durable.make_directory(folder)
     assert seen == [0, 1]
+
+
+def test_a_database_is_not_opened_before_the_names_of_its_files_are_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """SQLite ignores a failure of this fsync: a power cut then took the whole log of what was acknowledged."""
+    names: list[set[str]] = []
+
+    def fail_once(folder: Path) -> None:
+        names.append({path.name for path in folder.iterdir()})
+        if len(names) == 1:
+            raise OSError(errno.EIO, "disk")
+
+    monkeypatch.setattr(durable, "fsync_directory", fail_once)
+    with pytest.raises(OSError, match="disk"):
+        connect(tmp_path / "a.db")
+    connect(tmp_path / "a.db").close()
+    assert [name >= {"a.db", "a.db-wal"} for name in names] == [True, True]
