@@ -1,4 +1,4 @@
-"""Folders and names: whoever finds one that somebody else is making, or could not make durable, makes its name durable first."""
+"""Names of folders and files: who finds one that is not known to be durable makes it durable first."""
 
 from __future__ import annotations
 
