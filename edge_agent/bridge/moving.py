@@ -56,8 +56,8 @@ class Mover:
         for path, text in written.items():  # the reason first: a file in failed/ never lies there without it
             durable.write_file(path, text.encode())
         journal = self._outgoing / f"{JOURNAL}-{secrets.token_hex(8)}{JOURNAL_SUFFIX}"
-        durable.write_file(journal, msgspec.json.encode(moves))
         try:
+            durable.write_file(journal, msgspec.json.encode(moves))  # may fail when the name is there already
             _carry_out(journal, moves)
         except OSError:
             self._give_up(journal, moves)

@@ -236,6 +236,7 @@ class OutgoingFolder:
         if not self._mover.unfinished:
             self._moves.failures = 0
         elif self._moves.not_before <= _now():
+            await asyncio.to_thread(self._clean)
             await asyncio.to_thread(self._mover.resume)
             if self._mover.unfinished:
                 _postpone(self._moves, OSError())
